@@ -1,0 +1,105 @@
+package gate
+
+import (
+	"context"
+	"time"
+)
+
+// Stage is where a transaction stands, as the screens show it.
+type Stage string
+
+// Stages. Every stage but Idle and OutOfOrder ends by itself.
+const (
+	StageIdle       Stage = "idle"         // waiting for a traveller: scan or present a document
+	StageNeedCard   Stage = "need_card"    // scanned; put the document on the reader
+	StageNeedScan   Stage = "need_scan"    // card is there; scan the code or the lines
+	StageRescan     Stage = "rescan"       // the scan was unreadable: scan again
+	StageReading    Stage = "reading"      // do not move the document
+	StageAdmitted   Stage = "admitted"     // the gate is open, walk through
+	StageSeeStaff   Stage = "see_staff"    // please see our staff; never a reason
+	StageTryAgain   Stage = "try_again"    // interrupted, please try again
+	StageOutOfOrder Stage = "out_of_order" // please use another gate
+	StageHelpComing Stage = "help_coming"  // help was asked for, somebody is coming
+)
+
+// View is what the screens may show of a lane. Traveller-facing pages use
+// Stage and Step alone; the rest is for staff.
+type View struct {
+	Gate    string           `json:"gate"`
+	Tx      string           `json:"tx,omitempty"`
+	Stage   Stage            `json:"stage"`
+	Step    string           `json:"step,omitempty"` // running step: access, sod, chip, dg1, dg2, list, decide, barrier
+	Since   time.Time        `json:"since"`          // when the stage began
+	Outcome Outcome          `json:"outcome"`
+	Reasons []Code           `json:"reasons,omitempty"`
+	Checks  []Check          `json:"checks,omitempty"` // failing first
+	List    string           `json:"list,omitempty"`   // the list's answer
+	Passage string           `json:"passage,omitempty"`
+	FaceOff bool             `json:"face_off"` // the policy says that no face is compared
+	Policy  string           `json:"policy"`
+	Help    bool             `json:"help"` // somebody asked for help
+	Timing  map[string]int64 `json:"timing_ms,omitempty"`
+	// Open lists referrals that nobody has resolved yet, newest first.
+	Open []Referral `json:"open,omitempty"`
+	// Notices say what staff should know of the devices, most urgent first.
+	Notices    []Notice   `json:"notices,omitempty"`
+	ListStatus ListStatus `json:"list_status"`
+	QueueDepth int        `json:"queue_depth"` // results that central has not acknowledged
+	UplinkUp   bool       `json:"uplink_up"`
+}
+
+// Referral is a transaction that staff have to resolve. It names nobody.
+type Referral struct {
+	Tx      string    `json:"tx"`
+	At      time.Time `json:"at"`
+	Outcome Outcome   `json:"outcome"`
+	Reasons []Code    `json:"reasons"`
+	Checks  []Check   `json:"checks,omitempty"` // failing first
+}
+
+// Notice is one line about a device or a supply.
+type Notice struct {
+	Level  string `json:"level"` // info, warning, fault
+	Source string `json:"source"`
+	Text   string `json:"text"`
+}
+
+// Screen shows views. web implements it. Show must not block.
+type Screen interface {
+	Show(View)
+}
+
+// Desk takes what people enter on the pages. The lane implements it for web.
+type Desk interface {
+	// Help is the traveller's help button.
+	Help(ctx context.Context) error
+	// EnterCAN takes a card access number keyed in by hand.
+	EnterCAN(ctx context.Context, can Secret) error
+	// Resolve records how a named operator resolved a referral. The caller
+	// has checked the operator's PIN.
+	Resolve(ctx context.Context, tx, operator, outcome, reason string) error
+}
+
+// Outcome of a transaction. The zero value refers.
+type Outcome uint8
+
+// Outcomes.
+const (
+	Refer Outcome = iota // see staff
+	Admit
+	Abort // try again
+)
+
+// String names the outcome as in records.
+func (o Outcome) String() string {
+	switch o {
+	case Admit:
+		return "admit"
+	case Abort:
+		return "abort"
+	}
+	return "refer"
+}
+
+// MarshalText writes the outcome by name.
+func (o Outcome) MarshalText() ([]byte, error) { return []byte(o.String()), nil }

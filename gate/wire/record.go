@@ -1,0 +1,82 @@
+// Package wire holds the formats that travel between kiosk and central:
+// records, batches, acknowledgements, presence and status. Both sides share
+// it; it imports nothing of the project.
+package wire
+
+import "time"
+
+// RecordVersion is the version of Record.
+const RecordVersion = 1
+
+// Kinds of records.
+const (
+	KindDecision   = "decision"   // the outcome of one transaction
+	KindPassage    = "passage"    // what then happened at the gate
+	KindResolution = "resolution" // how staff resolved a referral
+	KindHelp       = "help"       // a traveller asked for help outside a transaction
+)
+
+// Record is everything that a kiosk says about one transaction. There is no
+// field that could carry a portrait, a template, an MRZ, a name, a document
+// number or chip bytes.
+type Record struct {
+	V    int    `json:"v"`
+	Kind string `json:"kind"`
+	// Tx is the transaction, 16 random bytes in hex. A passage or
+	// resolution carries the transaction of its decision.
+	Tx   string `json:"tx"`
+	Gate string `json:"gate"`
+
+	At           time.Time `json:"at"`            // wall clock
+	SinceBoot    int64     `json:"since_boot_ms"` // CLOCK_BOOTTIME
+	BootID       string    `json:"boot_id"`
+	ClockTrusted bool      `json:"clock_trusted"`
+
+	Decision   *Decision   `json:"decision,omitempty"`
+	Passage    *Passage    `json:"passage,omitempty"`
+	Resolution *Resolution `json:"resolution,omitempty"`
+}
+
+// Decision is the outcome with its reasons.
+type Decision struct {
+	Outcome string   `json:"outcome"` // admit, refer, abort
+	Reasons []uint32 `json:"reasons"` // codes, most important first; empty only for admit
+	Overall string   `json:"overall"` // of the inspection report
+	Checks  []Check  `json:"checks,omitempty"`
+	Policy  string   `json:"policy"` // name of the policy in force
+	Face    string   `json:"face"`   // "off", "matched", ...
+	List    List     `json:"list"`
+	// DocRef is a keyed hash of issuer, type and complete number, hex; empty
+	// when DG1 was not proven. The key comes with the kiosk's bundle.
+	DocRef  string           `json:"doc_ref,omitempty"`
+	Issuer  string           `json:"issuer,omitempty"`
+	DocType string           `json:"doc_type,omitempty"`
+	PhaseMS map[string]int64 `json:"phase_ms,omitempty"`
+}
+
+// Check is one line of the inspection report without its detail.
+type Check struct {
+	ID     string `json:"id"`
+	Result string `json:"result"`
+	Code   uint32 `json:"code"`
+}
+
+// List says which list answered and what.
+type List struct {
+	Answer     string `json:"answer"`
+	Generation uint32 `json:"generation"`
+	Version    uint64 `json:"version"`
+}
+
+// Passage says what happened at the gate after an admission.
+type Passage struct {
+	Result string `json:"result"` // opened, passed, timed_out, not_opened, unknown
+	Code   uint32 `json:"code,omitempty"`
+}
+
+// Resolution says how a named operator resolved a referral.
+type Resolution struct {
+	Operator string `json:"operator"`
+	Outcome  string `json:"outcome"` // admitted_by_staff, refused, sent_back
+	Reason   string `json:"reason"`  // one of the configured reasons
+}
