@@ -1,0 +1,59 @@
+package wire
+
+import "time"
+
+// Bounds of the small messages.
+const (
+	MaxAckBytes      = 4 << 10
+	MaxPresenceBytes = 1 << 10
+	MaxStatusBytes   = 32 << 10
+	MaxNotices       = 32
+)
+
+// Presence says whether a kiosk is connected. Up=false is the last will.
+type Presence struct {
+	V       int       `json:"v"`
+	Up      bool      `json:"up"`
+	Session string    `json:"session"` // one per connection: a late last will does not undo a newer connection
+	At      time.Time `json:"at"`      // when the connection began, by the kiosk's clock
+}
+
+// Status is the kiosk's heartbeat. It is not evidence: nothing is decided by
+// it and it is not signed.
+type Status struct {
+	V       int       `json:"v"`
+	At      time.Time `json:"at"`
+	Session string    `json:"session"` // as in Presence; set by the uplink
+	Version string    `json:"version"` // of the software
+	Gate    string    `json:"gate"`
+	Stage   string    `json:"stage"`
+
+	Epoch         string    `json:"epoch"`
+	LastNumber    uint64    `json:"last_number"` // newest result
+	Acknowledged  uint64    `json:"acknowledged"`
+	QueueDepth    int       `json:"queue_depth"`
+	OldestUnacked time.Time `json:"oldest_unacked,omitzero"`
+
+	List    ListStatus `json:"list"`
+	FaceOff bool       `json:"face_off"`
+	Policy  string     `json:"policy"`
+	Notices []Notice   `json:"notices,omitempty"`
+}
+
+// ListStatus describes the allowlist in force.
+type ListStatus struct {
+	Present    bool      `json:"present"`
+	Generation uint32    `json:"generation"`
+	Version    uint64    `json:"version"`
+	Entries    uint64    `json:"entries,omitempty"`
+	Issued     time.Time `json:"issued,omitzero"`
+	Expires    time.Time `json:"expires,omitzero"`
+	Problem    string    `json:"problem,omitempty"`
+}
+
+// Notice is one line about a device or a supply.
+type Notice struct {
+	Level  string `json:"level"` // info, warning, fault
+	Source string `json:"source"`
+	Text   string `json:"text"`
+}
