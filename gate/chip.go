@@ -88,6 +88,9 @@ type Access struct {
 	// Detail names protocol, mapping, cipher, curve and kind of password,
 	// for example "PACE-ECDH-GM-AES-CBC-CMAC-128 brainpoolP256r1 CAN".
 	Detail string
+	// Established says that the protocol itself succeeded, also when a later
+	// step (selecting the application) failed.
+	Established bool
 	// CardAccess holds the raw bytes of EF.CardAccess; nil when the chip
 	// has none.
 	CardAccess []byte

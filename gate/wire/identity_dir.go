@@ -13,6 +13,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"gateagent/internal/durable"
 )
 
 // IdentityFolder is the folder of a kiosk's keys and bundle inside its state
@@ -171,29 +173,9 @@ func readPrivate(dir, file string) ([]byte, error) {
 	return os.ReadFile(path)
 }
 
-// writePrivate writes a file of mode 0600 so that after a power cut either
-// the old or the new one is there: a temporary file, synced, renamed, and the
-// folder synced.
 func writePrivate(path string, data []byte) error {
-	tmp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	defer os.Remove(tmp.Name()) // gone once renamed
-	_, err = tmp.Write(data)
-	err = errors.Join(err, tmp.Sync(), tmp.Close())
-	if err == nil {
-		err = os.Rename(tmp.Name(), path)
-	}
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	folder, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	if err := errors.Join(folder.Sync(), folder.Close()); err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
+	if err := durable.WriteFile(path, data, 0o600); err != nil {
+		return fmt.Errorf("identity folder: %w", err)
 	}
 	return nil
 }

@@ -1,0 +1,108 @@
+package gate
+
+// FacePolicy says in words whether a face must be compared. The zero value
+// says nothing, and then nobody is admitted.
+type FacePolicy uint8
+
+// Face policies.
+const (
+	FaceUnset    FacePolicy = iota
+	FaceOff                 // "off": admitted without a face; records and staff see it
+	FaceRequired            // "required"
+	facePolicies
+)
+
+// String gives the word used in configuration and records.
+func (p FacePolicy) String() string {
+	switch p {
+	case FaceOff:
+		return "off"
+	case FaceRequired:
+		return "required"
+	}
+	return "unset"
+}
+
+// FaceVerdict is the answer of the face comparison. The zero value means that
+// none was made.
+type FaceVerdict uint8
+
+// Face verdicts.
+const (
+	FaceNotCompared FaceVerdict = iota
+	FaceMatched
+	FaceMismatched
+	faceVerdicts
+)
+
+// Policy is the word of the operator on who may pass.
+type Policy struct {
+	Name string // carried in every record; empty means no policy and refuses
+	Face FacePolicy
+}
+
+// Facts are everything that a decision rests on. The zero value refers.
+type Facts struct {
+	Policy   Policy
+	Document Result // overall result of the inspection
+	List     ListVerdict
+	ListCode Code
+	Face     FaceVerdict
+
+	HelpAsked     bool // the traveller asked for help
+	AbortedBefore bool // the transaction before this one was aborted too
+}
+
+// Decision is an outcome with its reasons, most important first. Only an
+// admission has none.
+type Decision struct {
+	Outcome Outcome
+	Reasons []Code
+}
+
+// Decide is the decision, a pure function. It admits only when the document
+// is successful, the list allows, and the policy's word on the face is kept;
+// an interrupted reading without anything against the traveller is aborted
+// once and referred the second time in a row; everything else is referred.
+func Decide(f Facts) Decision {
+	if f.HelpAsked {
+		return refer(CodeHelpAsked)
+	}
+	switch f.Document {
+	case Successful:
+	case Failed:
+		return refer(CodeDocumentFailed)
+	case Aborted:
+		if f.AbortedBefore {
+			return refer(CodeAbortedTwice)
+		}
+		return Decision{Abort, []Code{CodeDocumentAborted}}
+	default:
+		return refer(CodeDocumentUndetermined)
+	}
+	if f.Policy.Name == "" {
+		return refer(CodePolicyUnset)
+	}
+	if f.List != ListAllow {
+		return refer(CodeListRefused, listReason(f))
+	}
+	switch f.Policy.Face {
+	case FaceOff:
+		return Decision{Outcome: Admit}
+	case FaceRequired:
+		if f.Face == FaceMatched {
+			return Decision{Outcome: Admit}
+		}
+		return refer(CodeFaceNotAvailable)
+	}
+	return refer(CodeFaceNotDeclared)
+}
+
+func listReason(f Facts) Code {
+	if f.ListCode != 0 {
+		return f.ListCode
+	}
+	return CodeListNotAsked
+}
+
+func refer(codes ...Code) Decision { return Decision{Refer, codes} }

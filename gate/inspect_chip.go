@@ -1,0 +1,138 @@
+package gate
+
+import "context"
+
+// proveChip proves that the chip is the one that was issued: chip
+// authentication where a proven DG14 promises it, else active authentication
+// by a proven DG15. After a successful chip authentication nothing more is
+// asked.
+func (in *inspector) proveChip(ctx context.Context) error {
+	in.set(
+		Check{CheckPACECAM, NotSupported, CodeProofNotOffered, ""},
+		Check{CheckCardSecurity, NotSupported, CodeNotReadByPolicy, ""},
+	)
+	defer in.rollUpChip()
+	proven, err := in.chipAuth(ctx)
+	if err != nil {
+		return err
+	}
+	if proven {
+		in.set(Check{CheckActiveAuth, NotSupported, CodeProofNotNeeded, ""})
+		return nil
+	}
+	return in.activeAuth(ctx)
+}
+
+// promised reads the file that promises a proof. go says whether the proof
+// may be run; otherwise its check has been set.
+func (in *inspector) promised(ctx context.Context, n int, id CheckID) (raw []byte, run bool, err error) {
+	if !in.kase.Lists(n) {
+		in.set(Check{id, NotSupported, CodeProofNotOffered, ""})
+		return nil, false, nil
+	}
+	in.used[n] = true
+	raw, proven, err := in.group(ctx, n)
+	if err != nil {
+		v := verdict(id, err)
+		in.set(v)
+		return nil, false, err
+	}
+	if in.out.Report.Result(CheckDG(n)) == Failed && raw == nil {
+		in.set(Check{id, Failed, CodeProofWithheld, DG(n).String() + " is listed and not given"})
+		return nil, false, nil
+	}
+	if !proven {
+		in.set(Check{id, Undetermined, CodeProofUnproven, DG(n).String() + " is not proven"})
+		return nil, false, nil
+	}
+	return raw, true, nil
+}
+
+func (in *inspector) chipAuth(ctx context.Context) (bool, error) {
+	raw, run, err := in.promised(ctx, 14, CheckChipAuth)
+	if err != nil {
+		return false, err
+	}
+	if run && in.kase.PromisesPACE(in.access.CardAccess) {
+		in.downgraded()
+	}
+	if !run {
+		return false, nil
+	}
+	if !in.kase.OffersChipAuth() {
+		in.set(Check{CheckChipAuth, NotSupported, CodeProofNotOffered, ""})
+		return false, nil
+	}
+	detail, err := in.chip.ChipAuthenticate(ctx, raw)
+	if err == nil {
+		in.set(Check{CheckChipAuth, Successful, 0, detail})
+		return true, nil
+	}
+	v := proofVerdict(CheckChipAuth, err)
+	in.set(v)
+	if ends(err) {
+		return false, err
+	}
+	return false, nil
+}
+
+// downgraded marks a PACE that the signed files state and EF.CardAccess lacks.
+func (in *inspector) downgraded() {
+	c := Check{CheckPACE, Failed, CodeDowngrade, "DG14 states a PACE that EF.CardAccess lacks"}
+	in.set(c)
+	c.ID = CheckAccess
+	in.set(c)
+}
+
+func (in *inspector) activeAuth(ctx context.Context) error {
+	_, run, err := in.promised(ctx, 15, CheckActiveAuth)
+	if err != nil || !run {
+		return err
+	}
+	if !in.kase.OffersActiveAuth() {
+		in.set(Check{CheckActiveAuth, Undetermined, CodeProofAlgorithm, ""})
+		return nil
+	}
+	rnd := challenge()
+	answer, err := in.chip.ActiveAuthenticate(ctx, rnd)
+	if err != nil {
+		in.set(proofVerdict(CheckActiveAuth, err))
+		if ends(err) {
+			return err
+		}
+		return nil
+	}
+	in.set(in.kase.ActiveAuth(rnd, answer))
+	return nil
+}
+
+// proofVerdict judges a proof that the proven files promise: refused by any
+// status, left out or answered wrongly is F.
+func proofVerdict(id CheckID, err error) Check {
+	v := verdict(id, err)
+	switch asChipError(err).Kind {
+	case ChipMissing, ChipDenied, ChipStatus:
+		v.Code = CodeProofWithheld
+	case ChipNonsense:
+		v.Code = CodeProofWrong
+	case ChipUnsupported, ChipAlgorithm:
+		v.Result = Undetermined
+	}
+	return v
+}
+
+// rollUpChip takes of the three proofs the first found in the order F, S, A,
+// U, N.
+func (in *inspector) rollUpChip() {
+	proofs := []CheckID{CheckChipAuth, CheckActiveAuth, CheckPACECAM}
+	for _, want := range [...]Result{Failed, Successful, Aborted, Undetermined} {
+		for _, id := range proofs {
+			if c, ok := in.out.Report.Get(id); ok && c.Result == want {
+				c.ID = CheckChip
+				in.set(c)
+				return
+			}
+		}
+	}
+	in.set(Check{CheckChip, NotSupported, CodeProofNotOffered, ""})
+}

@@ -1,0 +1,90 @@
+package gate
+
+import (
+	"context"
+	"time"
+)
+
+// reading is the work of one inspection, done beside the lane's loop. The
+// loop touches it again only when run has returned.
+type reading struct {
+	p     *Parts
+	scan  Scan
+	steps chan string
+
+	out      *Inspection
+	list     ListAnswer
+	connect  time.Duration
+	listTook time.Duration
+}
+
+// run powers the card, reads and judges it, and asks the list as soon as DG1
+// is proven.
+func (r *reading) run(ctx context.Context) {
+	begin := time.Now()
+	card, err := r.p.Cards.Connect(ctx)
+	r.connect = time.Since(begin)
+	if err != nil {
+		r.out = notOpened(r.scan, err)
+		return
+	}
+	chip := r.p.OpenChip(card)
+	kase := r.p.Judge.NewCase(r.p.Clock())
+	answer := make(chan ListAnswer, 1)
+	asked := false
+	r.out = Inspect(ctx, chip, kase, r.scan, InspectOptions{
+		OnStep: func(s string) {
+			select {
+			case r.steps <- s:
+			default: // the screen may miss a step, the reading may not wait
+			}
+		},
+		OnDocument: func(d Document) {
+			asked = true
+			go func() { answer <- r.ask(d) }()
+		},
+	})
+	if asked {
+		r.list = <-answer
+	}
+	chip.Close()
+	kase.Wipe()
+	if err := card.Close(); err != nil {
+		r.p.Log.Warn("the card could not be released", "err", err)
+	}
+}
+
+// ask looks the document up; a document that failed meanwhile is refused by
+// the decision, whatever the list says.
+func (r *reading) ask(d Document) ListAnswer {
+	begin := time.Now()
+	defer func() { r.listTook = time.Since(begin) }()
+	if d.MatchNumber == "" {
+		return ListAnswer{Verdict: ListRefer, Code: CodeListNoNumber}
+	}
+	return r.p.List.Lookup(ListQuery{
+		Issuer: d.Issuer, DocType: d.Type, Number: d.MatchNumber, Gate: r.p.Gate, At: r.p.Clock(),
+	})
+}
+
+// phases names what took how long.
+func (r *reading) phases() map[string]time.Duration {
+	m := map[string]time.Duration{"connect": r.connect, "list": r.listTook}
+	for k, v := range r.out.Phases {
+		m[k] = v
+	}
+	return m
+}
+
+// notOpened is the report on a card that could not even be connected.
+func notOpened(scan Scan, err error) *Inspection {
+	in := &inspector{kase: noCase{}, scan: scan, out: &Inspection{Phases: map[string]time.Duration{}, Fault: err}}
+	in.set(checkDigits(scan), verdict(CheckAccess, transportError("connect", err)))
+	in.finish()
+	return in.out
+}
+
+// noCase stands for the case that was never opened: it lists nothing.
+type noCase struct{ Case }
+
+func (noCase) Lists(int) bool { return false }

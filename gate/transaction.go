@@ -1,0 +1,290 @@
+package gate
+
+import (
+	"context"
+	"time"
+
+	"gateagent/gate/wire"
+)
+
+// transaction is the state that the steps of one traveller share.
+type transaction struct {
+	id         string
+	at         time.Time // when it began
+	begun      time.Time // when scan and card were both at hand; zero before
+	scan       Scan
+	inspection *Inspection
+	list       ListAnswer
+	decision   Decision
+	decided    time.Time
+	passage    PassageResult
+	phases     map[string]int64
+	helpAsked  bool
+}
+
+// transact runs one transaction: a flat list of steps over one state. A step
+// that decides ends the gathering of evidence; deciding, recording and
+// showing always run.
+func (l *Lane) transact(ctx context.Context) {
+	tx := &transaction{id: newTx(), at: time.Now(), phases: map[string]int64{}}
+	l.begin(tx)
+	for _, step := range []func(context.Context, *transaction) bool{l.gather, l.inspect} {
+		if !step(ctx, tx) {
+			break
+		}
+	}
+	if ctx.Err() != nil {
+		return // the agent is stopping: nobody was decided upon
+	}
+	l.decide(tx)
+	l.record(ctx, tx)
+	l.openBarrier(ctx, tx)
+	tx.wipe()
+	l.showOutcome(ctx, tx)
+}
+
+func (l *Lane) begin(tx *transaction) {
+	l.view = View{
+		Gate: l.view.Gate, Policy: l.view.Policy, FaceOff: l.view.FaceOff, Open: l.view.Open,
+		Notices: l.view.Notices, ListStatus: l.view.ListStatus,
+		QueueDepth: l.view.QueueDepth, UplinkUp: l.view.UplinkUp,
+		Tx: tx.id, Stage: l.view.Stage, Since: l.view.Since,
+	}
+}
+
+// gather waits until a usable scan and a card are both there.
+func (l *Lane) gather(ctx context.Context, tx *transaction) bool {
+	patience := l.p.Timing.Card
+	if l.scan == nil {
+		patience = l.p.Timing.Scan
+	}
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	unreadable := false
+	for {
+		if l.help {
+			l.help, tx.helpAsked = false, true
+			return false
+		}
+		if !l.card.Healthy {
+			tx.decision = Decision{Refer, []Code{CodeReaderOutOfOrder}}
+			return false
+		}
+		if l.scan != nil {
+			tx.scan.Wipe()
+			tx.scan, l.scan = *l.scan, nil
+			unreadable = tx.scan.Key.Empty() || tx.scan.MRZ != nil && !tx.scan.MRZ.Valid()
+			timer.Reset(l.p.Timing.Card)
+		}
+		have := !tx.scan.Key.Empty() && !unreadable
+		if have && l.card.Present && !l.consumed {
+			return true
+		}
+		switch {
+		case unreadable:
+			l.stage(StageRescan, "")
+		case have:
+			l.stage(StageNeedCard, "")
+		default:
+			l.stage(StageNeedScan, "")
+		}
+		switch l.await(ctx, timer.C, nil) {
+		case ended:
+			return false
+		case timedOut:
+			tx.decision = Decision{Abort, []Code{gatherCode(have, unreadable)}}
+			return false
+		}
+	}
+}
+
+func gatherCode(have, unreadable bool) Code {
+	switch {
+	case unreadable:
+		return CodeScanUnreadable
+	case have:
+		return CodeNoCard
+	}
+	return CodeNoScan
+}
+
+// inspectGrace is how long after its deadline an inspection may still take to
+// come back before it is given up: every transmit honours its context, so
+// this only guards against a driver that does not.
+const inspectGrace = 3 * time.Second
+
+// inspect reads and judges the document beside the lane's own loop, which
+// goes on serving the desk; the list is asked as soon as DG1 is proven.
+func (l *Lane) inspect(ctx context.Context, tx *transaction) bool {
+	tx.begun = time.Now()
+	l.consumed = true
+	l.stage(StageReading, "access")
+	ctx, cancel := context.WithTimeout(ctx, l.p.Timing.Transaction)
+	defer cancel()
+	work := &reading{p: &l.p, scan: tx.scan, steps: make(chan string, 16)}
+	l.steps = work.steps
+	defer func() { l.steps = nil }()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		work.run(ctx)
+	}()
+	for {
+		switch l.await(ctx, nil, done) {
+		case helped:
+			l.help, tx.helpAsked = false, true
+			cancel()
+		case ended: // stopping, help, or the deadline: the reading honours it
+			select {
+			case <-done:
+			case <-time.After(inspectGrace):
+				tx.decision = Decision{Refer, []Code{CodeReaderOutOfOrder}}
+				return false
+			}
+			tx.take(work)
+			return true
+		case finished:
+			tx.take(work)
+			return true
+		}
+	}
+}
+
+// take moves the results of a finished reading into the transaction.
+func (tx *transaction) take(r *reading) {
+	tx.inspection, tx.list = r.out, r.list
+	for name, d := range r.phases() {
+		tx.phases[name] = d.Milliseconds()
+	}
+}
+
+func (l *Lane) decide(tx *transaction) {
+	tx.decided = time.Now()
+	defer func() {
+		l.view.Outcome, l.view.Reasons = tx.decision.Outcome, tx.decision.Reasons
+	}()
+	facts := Facts{Policy: l.p.Policy, HelpAsked: tx.helpAsked, AbortedBefore: l.aborted, List: tx.list.Verdict, ListCode: tx.list.Code}
+	if tx.inspection == nil {
+		if tx.decision.Reasons == nil || tx.helpAsked {
+			tx.decision = Decide(facts)
+		}
+		return
+	}
+	issuer := tx.inspection.Document.Issuer
+	facts.Document = l.p.Profile.Overall(&tx.inspection.Report, issuer)
+	tx.decision = Decide(facts)
+	l.aborted = tx.decision.Outcome == Abort
+	failing := tx.inspection.Report.Failing(l.p.Profile, issuer)
+	if facts.Document != Successful && !tx.helpAsked {
+		tx.decision.Reasons = append(tx.decision.Reasons, reasonsOf(failing)...)
+	}
+	l.view.Checks = failing
+	l.view.List = tx.list.Verdict.String()
+	l.view.Timing = tx.timing()
+}
+
+// reasonsOf lists the codes of failing checks once each.
+func reasonsOf(checks []Check) []Code {
+	var out []Code
+	seen := map[Code]bool{0: true}
+	for _, c := range checks {
+		if !seen[c.Code] {
+			seen[c.Code] = true
+			out = append(out, c.Code)
+		}
+	}
+	return out
+}
+
+// record commits the decision before anything may open. If it cannot, nobody
+// is admitted and the lane is out of order until it can.
+func (l *Lane) record(ctx context.Context, tx *transaction) {
+	begin := time.Now()
+	rec := l.decisionRecord(tx)
+	err := l.store(ctx, rec)
+	tx.phases["store"] = time.Since(begin).Milliseconds()
+	if err != nil {
+		l.p.Log.Error("the result could not be stored; nobody is admitted", "tx", tx.id, "err", err)
+		tx.decision = Decision{Refer, append([]Code{CodeStoreFailed}, tx.decision.Reasons...)}
+		rec = l.decisionRecord(tx)
+		l.unsaved = &rec
+	}
+	l.view.Outcome, l.view.Reasons = tx.decision.Outcome, tx.decision.Reasons
+	if tx.decision.Outcome == Refer {
+		l.view.Open = append([]Referral{{
+			Tx: tx.id, At: tx.decided, Outcome: Refer, Reasons: tx.decision.Reasons, Checks: l.view.Checks,
+		}}, l.view.Open...)
+	}
+	l.p.Log.Info("decided", "tx", tx.id, "outcome", tx.decision.Outcome.String(), "reasons", codeNames(tx.decision.Reasons), "timing_ms", tx.timing())
+}
+
+// openBarrier opens for an admission and records what then happened.
+func (l *Lane) openBarrier(ctx context.Context, tx *transaction) {
+	if tx.decision.Outcome != Admit {
+		return
+	}
+	l.stage(StageAdmitted, "barrier")
+	done := make(chan struct{})
+	var err error
+	go func() {
+		defer close(done)
+		tx.passage, err = l.p.Barrier.Open(ctx, tx.decided)
+	}()
+	for h := nothing; h != finished; {
+		if h = l.await(ctx, nil, done); h == ended {
+			<-done // the barrier honours ctx
+			break
+		}
+	}
+	var code Code
+	if err != nil {
+		l.p.Log.Error("the barrier did not open", "tx", tx.id, "err", err)
+		if tx.passage == "" {
+			tx.passage = PassageRefused
+		}
+		code = CodeBarrierFailed
+	}
+	l.view.Passage = string(tx.passage)
+	rec := l.stamp(wire.KindPassage, tx.id, time.Now())
+	rec.Passage = &wire.Passage{Result: string(tx.passage), Code: uint32(code)}
+	// Also while stopping: what was seen at the gate is worth the wait.
+	if err := l.store(context.WithoutCancel(ctx), rec); err != nil {
+		l.p.Log.Error("the passage could not be stored; it is reported as unknown after a restart", "tx", tx.id, "err", err)
+		l.unsaved = &rec
+	}
+	if code != 0 {
+		l.view.Reasons = []Code{code}
+		l.stage(StageSeeStaff, "")
+	}
+}
+
+// showOutcome keeps the outcome on the screen until its time is over, or the
+// next traveller begins.
+func (l *Lane) showOutcome(ctx context.Context, tx *transaction) {
+	switch {
+	case tx.helpAsked:
+		l.stage(StageHelpComing, "")
+	case tx.decision.Outcome == Admit && l.view.Stage == StageSeeStaff:
+	case tx.decision.Outcome == Admit:
+		l.stage(StageAdmitted, "")
+	case tx.decision.Outcome == Abort:
+		l.stage(StageTryAgain, "")
+	default:
+		l.stage(StageSeeStaff, "")
+	}
+	timer := time.NewTimer(l.p.Timing.Outcome)
+	defer timer.Stop()
+	for {
+		if l.pending() {
+			return
+		}
+		switch l.await(ctx, timer.C, nil) {
+		case ended:
+			return
+		case timedOut:
+			l.view.Tx = ""
+			l.rest()
+			return
+		}
+	}
+}
