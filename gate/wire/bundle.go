@@ -13,7 +13,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"regexp"
 	"time"
 )
 
@@ -27,13 +26,11 @@ const CentralName = "central"
 // maxEnrolFile bounds a request or bundle that is read from a file.
 const maxEnrolFile = 256 << 10
 
-var kioskName = regexp.MustCompile(`^[a-z0-9-]{1,40}$`)
-
-// CheckKioskName says what is wrong with a kiosk's name: one to forty of a-z,
-// 0-9 and hyphen, so that it is safe in topics, certificates and file names.
+// CheckKioskName refuses a name that no kiosk may be enrolled under: one that
+// CheckName refuses, or central's own.
 func CheckKioskName(name string) error {
-	if !kioskName.MatchString(name) {
-		return fmt.Errorf("kiosk name %q: use 1 to 40 of a-z, 0-9 and hyphen", name)
+	if err := CheckName(name); err != nil {
+		return err
 	}
 	if name == CentralName {
 		return fmt.Errorf("kiosk name %q is reserved for central itself: choose another", name)
