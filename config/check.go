@@ -1,0 +1,233 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// gateName is what a gate may be called: it travels in records and lists.
+var gateName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,39}$`)
+
+// check fills defaults and judges every value; it reports all faults.
+func check(c *Config, p *places) error {
+	var faults []error
+	bad := func(table string, n int, key, format string, args ...any) {
+		faults = append(faults, p.errorf(table, n, key, format, args...))
+	}
+	checkGate(c, bad)
+	checkState(c, bad)
+	checkPolicy(c, bad)
+	checkReader(c, bad)
+	checkSerial(c, bad)
+	checkUplink(c, bad)
+	checkWeb(c, bad)
+	checkStaff(c, bad)
+	if c.Log.Level == "" {
+		c.Log.Level = "info"
+	}
+	if !slices.Contains([]string{"debug", "info", "warn", "error"}, c.Log.Level) {
+		bad("log", 0, "level", "%q is none of debug, info, warn, error", c.Log.Level)
+	}
+	return errors.Join(faults...)
+}
+
+type fault func(table string, n int, key, format string, args ...any)
+
+func checkGate(c *Config, bad fault) {
+	if !gateName.MatchString(c.Gate.Name) {
+		bad("gate", 0, "name", "%q is no gate name; use 1 to 40 letters, digits, '.', '_' or '-', for example \"SGN-G12\"", c.Gate.Name)
+	}
+	if c.Gate.Zone == "" {
+		bad("gate", 0, "zone", "is missing; name the kiosk's time zone, for example \"Asia/Ho_Chi_Minh\"")
+		return
+	}
+	loc, err := time.LoadLocation(c.Gate.Zone)
+	if err != nil {
+		bad("gate", 0, "zone", "%v; use a name such as \"Asia/Ho_Chi_Minh\"", err)
+		return
+	}
+	c.Gate.Location = loc
+}
+
+func checkState(c *Config, bad fault) {
+	if c.State.Dir == "" {
+		bad("state", 0, "dir", "is missing; name the folder for results and keys, for example \"/var/lib/gateagent\"")
+		return
+	}
+	if !filepath.IsAbs(c.State.Dir) {
+		bad("state", 0, "dir", "%q is no absolute path", c.State.Dir)
+	}
+	if c.State.Runtime == "" {
+		c.State.Runtime = filepath.Join(c.State.Dir, "run")
+	}
+	if c.State.MaxBytes == 0 {
+		c.State.MaxBytes = 1 << 30
+	}
+	if c.State.MaxBytes < 1<<20 {
+		bad("state", 0, "max_bytes", "is less than 1MiB")
+	}
+}
+
+func checkPolicy(c *Config, bad fault) {
+	if c.Policy.Name == "" {
+		bad("policy", 0, "name", "is missing; it is carried in every record")
+	}
+	switch c.Policy.Face {
+	case "off", "required":
+	case "":
+		bad("policy", 0, "face", "is missing; write \"required\", or \"off\" to admit people whose face was not compared (every record and the staff page then say so)")
+	default:
+		bad("policy", 0, "face", "%q is neither \"required\" nor \"off\"", c.Policy.Face)
+	}
+	for _, s := range c.Policy.RequireCRL {
+		if s != "*" && (len(s) > 3 || s == "" || strings.ToUpper(s) != s) {
+			bad("policy", 0, "require_crl", "%q is no issuing state as in the machine readable zone, for example \"VNM\"", s)
+		}
+	}
+	switch c.Clock.Source {
+	case "":
+		c.Clock.Source = "kernel"
+	case "kernel", "assume":
+	default:
+		bad("clock", 0, "source", "%q is neither \"kernel\" nor \"assume\"", c.Clock.Source)
+	}
+	if c.Clock.MaxHoldover == 0 {
+		c.Clock.MaxHoldover = Duration(72 * time.Hour)
+	}
+}
+
+func checkReader(c *Config, bad fault) {
+	if c.Reader.Name == "" {
+		bad("reader", 0, "name", "is missing; `gateagent readers` lists what is connected")
+	}
+}
+
+func checkSerial(c *Config, bad fault) {
+	if len(c.Scanner) == 0 {
+		bad("scanner", 0, "", "no [[scanner]] is configured; without one no document can be opened")
+	}
+	for i := range c.Scanner {
+		s := &c.Scanner[i]
+		if s.Path == "" {
+			bad("scanner", i, "path", "is missing; name the device below /dev/serial/by-id")
+		}
+		if s.Baud == 0 {
+			s.Baud = 115200
+		}
+		if s.Framing == "" {
+			s.Framing = "line"
+		}
+		if !slices.Contains([]string{"line", "stx-etx", "idle"}, s.Framing) {
+			bad("scanner", i, "framing", "%q is none of \"line\", \"stx-etx\", \"idle\"", s.Framing)
+		}
+		if s.MaxFrame < 0 || s.MaxFrame > 64<<10 {
+			bad("scanner", i, "max_frame", "lies outside 1 to 65536")
+		}
+	}
+	b := &c.Barrier
+	if b.Path == "" {
+		bad("barrier", 0, "path", "is missing; name the relay's device below /dev/serial/by-id")
+	}
+	if b.Active == "" {
+		b.Active = "energised_opens"
+	}
+	if b.Active != "energised_opens" && b.Active != "energised_shuts" {
+		bad("barrier", 0, "active", "%q is neither \"energised_opens\" nor \"energised_shuts\"", b.Active)
+	}
+	if b.Profile == "" {
+		bad("barrier", 0, "profile", "is missing; the reference file lists the profiles")
+	}
+	if b.Pulse == 0 {
+		b.Pulse = Duration(500 * time.Millisecond)
+	}
+	if b.Passage == 0 {
+		b.Passage = Duration(8 * time.Second)
+	}
+	if d := b.Pulse.Std(); d < 100*time.Millisecond || d > 60*time.Second {
+		bad("barrier", 0, "pulse", "lies outside 100ms to 60s")
+	}
+}
+
+// checkFiles judges whether the files and folders that c names are there.
+func checkFiles(c *Config, p *places) error {
+	var faults []error
+	bad := func(table string, n int, key, format string, args ...any) {
+		faults = append(faults, p.errorf(table, n, key, format, args...))
+	}
+	need := func(table, key, path, what string) {
+		switch info, err := os.Stat(path); {
+		case path == "":
+			bad(table, 0, key, "is missing; name %s", what)
+		case err != nil:
+			bad(table, 0, key, "%v", err)
+		case !info.IsDir():
+			bad(table, 0, key, "%s is no folder", path)
+		}
+	}
+	need("trust", "dir", c.Trust.Dir, "the folder with the country certificates")
+	need("list", "dir", c.List.Dir, "the folder with the allowlist")
+	for _, k := range c.List.Keys {
+		if _, err := os.Stat(k); err != nil {
+			bad("list", 0, "keys", "%v", err)
+		}
+	}
+	return errors.Join(faults...)
+}
+
+func checkUplink(c *Config, bad fault) {
+	for _, b := range c.Uplink.Brokers {
+		u, err := url.Parse(b)
+		if err != nil || u.Host == "" || !slices.Contains([]string{"ssl", "tls", "mqtts"}, u.Scheme) {
+			bad("uplink", 0, "brokers", "%q is no broker address; write for example \"tls://central.example:8883\"", b)
+		}
+	}
+}
+
+func checkWeb(c *Config, bad fault) {
+	if c.Web.Listen == "" {
+		c.Web.Listen = "127.0.0.1:8480"
+	}
+	host, _, err := net.SplitHostPort(c.Web.Listen)
+	addr, perr := netip.ParseAddr(host)
+	if err != nil || perr != nil || !addr.IsLoopback() {
+		bad("web", 0, "listen", "%q is no loopback address; the pages are for this machine alone, for example \"127.0.0.1:8480\"", c.Web.Listen)
+	}
+}
+
+func checkStaff(c *Config, bad fault) {
+	seen := map[string]bool{}
+	for i, o := range c.Staff.Operators {
+		switch {
+		case o.Name == "" || len(o.Name) > 40:
+			bad("staff.operator", i, "name", "is missing or longer than 40 characters")
+		case seen[o.Name]:
+			bad("staff.operator", i, "name", "%q is there twice", o.Name)
+		case !strings.HasPrefix(o.PIN, "$argon2id$"):
+			bad("staff.operator", i, "pin", "is no hash; make one with `gateagent pin`")
+		}
+		seen[o.Name] = true
+	}
+	if len(c.Staff.Operators) == 0 {
+		bad("staff", 0, "", "no [[staff.operator]] is configured; referrals could not be resolved")
+	}
+	if len(c.Staff.Reasons) == 0 {
+		c.Staff.Reasons = []string{"identity checked by hand", "document defective", "not entitled", "other"}
+	}
+	for _, r := range c.Staff.Reasons {
+		if r == "" || len(r) > 80 {
+			bad("staff", 0, "reasons", "a reason is empty or longer than 80 characters")
+		}
+	}
+}
+
+// String hides nothing but PIN hashes: a Config may be printed.
+func (o Operator) String() string { return fmt.Sprintf("operator %s", o.Name) }

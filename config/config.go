@@ -1,0 +1,148 @@
+// Package config turns the kiosk's TOML file into a checked Config. An
+// unknown key, a wrong type, a missing value or file is an error that names
+// file, line and column. There is no default that admits anybody: what opens
+// gates must be written down.
+package config
+
+import "time"
+
+// Config is the checked configuration of one kiosk. Only Load makes one.
+type Config struct {
+	Gate    Gate      `toml:"gate"`
+	State   State     `toml:"state"`
+	Policy  Policy    `toml:"policy"`
+	Clock   Clock     `toml:"clock"`
+	Reader  Reader    `toml:"reader"`
+	Scanner []Scanner `toml:"scanner"`
+	Barrier Barrier   `toml:"barrier"`
+	Trust   Trust     `toml:"trust"`
+	List    List      `toml:"list"`
+	Uplink  Uplink    `toml:"uplink"`
+	Web     Web       `toml:"web"`
+	Staff   Staff     `toml:"staff"`
+	Timing  Timing    `toml:"timing"`
+	Log     Log       `toml:"log"`
+}
+
+// Gate names the gate.
+type Gate struct {
+	Name string `toml:"name"` // as in the allowlist's gates, e.g. "SGN-G12"
+	Zone string `toml:"zone"` // IANA time zone, for expiry to the end of the day
+
+	Location *time.Location `toml:"-"`
+}
+
+// State says where the kiosk keeps what must survive.
+type State struct {
+	Dir      string `toml:"dir"`
+	Runtime  string `toml:"runtime"`   // lock files; default <dir>/run
+	MaxBytes Bytes  `toml:"max_bytes"` // bound of the outbox; default 1 GiB
+}
+
+// Policy says who may pass.
+type Policy struct {
+	Name       string   `toml:"name"`
+	Face       string   `toml:"face"` // "off" or "required": no default
+	RequireCRL []string `toml:"require_crl"`
+}
+
+// Clock says which time is trusted.
+type Clock struct {
+	Source      string   `toml:"source"` // "kernel" (default) or "assume"
+	MaxHoldover Duration `toml:"max_holdover"`
+}
+
+// Reader is the card reader.
+type Reader struct {
+	Name   string `toml:"name"`
+	Shared bool   `toml:"shared"`
+}
+
+// Scanner is one serial scanner.
+type Scanner struct {
+	Path          string   `toml:"path"`
+	Baud          int      `toml:"baud"`
+	Framing       string   `toml:"framing"` // "line", "stx-etx", "idle"
+	IdleGap       Duration `toml:"idle_gap"`
+	MaxFrame      int      `toml:"max_frame"`
+	AllowUnstable bool     `toml:"allow_unstable"`
+}
+
+// Barrier is the gate's output.
+type Barrier struct {
+	Path          string   `toml:"path"`
+	Baud          int      `toml:"baud"`
+	Profile       string   `toml:"profile"`
+	Active        string   `toml:"active"` // "energised_opens" (default) or "energised_shuts"
+	Pulse         Duration `toml:"pulse"`
+	Passage       Duration `toml:"passage"` // passage window
+	Sensor        bool     `toml:"sensor"`
+	AllowUnstable bool     `toml:"allow_unstable"`
+}
+
+// Trust is the folder of CSCA certificates, master lists and CRLs.
+type Trust struct {
+	Dir string `toml:"dir"`
+}
+
+// List is the allowlist.
+type List struct {
+	Dir  string   `toml:"dir"`  // where lists arrive
+	Keys []string `toml:"keys"` // files with Ed25519 public keys; empty: those of the enrolment bundle
+}
+
+// Uplink is the way to central. Empty Brokers: those of the enrolment bundle.
+type Uplink struct {
+	Off     bool     `toml:"off"`
+	Brokers []string `toml:"brokers"`
+}
+
+// Web is the kiosk's own pages; loopback only.
+type Web struct {
+	Listen string `toml:"listen"`
+}
+
+// Staff names who may resolve referrals.
+type Staff struct {
+	Operators []Operator `toml:"operator"`
+	Reasons   []string   `toml:"reasons"`
+}
+
+// Operator is one named operator with the hash of the PIN, made by
+// `gateagent pin`.
+type Operator struct {
+	Name string `toml:"name"`
+	PIN  string `toml:"pin"`
+}
+
+// Timing bounds the lane's waits; zero means the default.
+type Timing struct {
+	Card        Duration `toml:"card"`
+	Scan        Duration `toml:"scan"`
+	Transaction Duration `toml:"transaction"`
+	Outcome     Duration `toml:"outcome"`
+}
+
+// Log sets the journal's level: debug, info (default), warn, error.
+type Log struct {
+	Level string `toml:"level"`
+}
+
+// Duration is a TOML string such as "5s" or "72h".
+type Duration time.Duration
+
+// UnmarshalText reads the duration; a negative one is an error.
+func (d *Duration) UnmarshalText(b []byte) error {
+	v, err := time.ParseDuration(string(b))
+	if err != nil {
+		return errDuration(b)
+	}
+	if v < 0 {
+		return errDuration(b)
+	}
+	*d = Duration(v)
+	return nil
+}
+
+// Std is the value as the standard library has it.
+func (d Duration) Std() time.Duration { return time.Duration(d) }

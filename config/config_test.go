@@ -1,0 +1,141 @@
+package config
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// The commented reference file is the documentation of the format, so it has
+// to load, and has to show every key.
+func TestReferenceFile(t *testing.T) {
+	text, err := os.ReadFile("gateagent.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := Parse("gateagent.toml", text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Gate.Location.String() != "Asia/Ho_Chi_Minh" || c.State.MaxBytes != 1<<30 || len(c.Staff.Operators) != 1 {
+		t.Errorf("values were not taken over: %+v", c)
+	}
+	for _, key := range keysOf(t) {
+		if !strings.Contains(string(text), "\n"+key+" =") {
+			t.Errorf("the reference file does not show the key %q", key)
+		}
+	}
+}
+
+// keysOf lists the toml names in config.go.
+func keysOf(t *testing.T) []string {
+	t.Helper()
+	src, err := os.ReadFile("config.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var keys []string
+	for line := range strings.Lines(string(src)) {
+		_, rest, ok := strings.Cut(line, "`toml:\"")
+		if !ok {
+			continue
+		}
+		key, _, _ := strings.Cut(rest, "\"")
+		tables := "gate state policy clock reader scanner barrier trust list uplink web staff timing log operator -"
+		if !strings.Contains(" "+tables+" ", " "+key+" ") {
+			keys = append(keys, key)
+		}
+	}
+	if len(keys) < 30 {
+		t.Fatalf("only %d keys were found in config.go", len(keys))
+	}
+	return keys
+}
+
+// Each fault is named with file, line and column.
+func TestFaultsAreNamed(t *testing.T) {
+	ref, err := os.ReadFile("gateagent.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct{ name, old, new, want string }{
+		{"unknown key", "name = \"SGN-G12\"", "name = \"SGN-G12\"\ncolour = \"red\"", `f:8:1: unknown key "gate.colour"`},
+		{"wrong type", "shared = false", "shared = \"no\"", "f:40:10: reader.shared:"},
+		{"bad duration", "pulse = \"500ms\"", "pulse = \"500\"", "is no duration"},
+		{"bad duration place", "pulse = \"500ms\"", "pulse = \"500\"", "f:64:9:"},
+		{"negative duration", "pulse = \"500ms\"", "pulse = \"-5s\"", "is no duration"},
+		{"bad size", "1GiB", "1 GB", "is no size"},
+		{"not toml", "[gate]", "[gate", "f:5:"},
+		{"no face word", "face = \"off\"", "", "f:19:1: policy.face: is missing"},
+		{"wrong face word", "face = \"off\"", "face = \"maybe\"", "f:25:1: policy.face:"},
+		{"public address", "127.0.0.1:8480", "0.0.0.0:8480", "f:90:1: web.listen:"},
+		{"bad zone", "Asia/Ho_Chi_Minh", "Asia/Nowhere", "f:9:1: gate.zone:"},
+		{"bad gate", "SGN-G12", "SGN G12", "f:7:1: gate.name:"},
+		{"second scanner", "[barrier]\n", "[[scanner]]\nbaud = 9600\n\n[barrier]\n", "scanner.path: is missing"},
+		{"plain pin", "$argon2id$", "1234", "staff.operator.pin: is no hash"},
+		{"plain broker", "brokers = []", "brokers = [\"tcp://x:1883\"]", "uplink.brokers:"},
+		{"pulse too short", "500ms", "50ms", "barrier.pulse: lies outside"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			text := strings.Replace(string(ref), tc.old, tc.new, 1)
+			if text == string(ref) {
+				t.Fatal("the case changes nothing")
+			}
+			_, err := Parse("f", []byte(text))
+			if err == nil || !strings.Contains(err.Error(), tc.want) {
+				t.Errorf("error\n%v\nlacks %q", err, tc.want)
+			}
+		})
+	}
+}
+
+func TestLoadMissing(t *testing.T) {
+	dir := t.TempDir()
+	if _, err := Load(filepath.Join(dir, "none.toml")); err == nil || !strings.Contains(err.Error(), "none.toml") {
+		t.Errorf("missing file: %v", err)
+	}
+	if _, err := Load(dir); err == nil || !strings.Contains(err.Error(), "is a folder") {
+		t.Errorf("folder: %v", err)
+	}
+	ref, err := os.ReadFile("gateagent.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := strings.Replace(string(ref), "/etc/gateagent/trust", filepath.Join(dir, "no-trust"), 1)
+	file := filepath.Join(dir, "c.toml")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Load(file); err == nil || !strings.Contains(err.Error(), "trust.dir: stat "+filepath.Join(dir, "no-trust")) {
+		t.Errorf("missing trust folder: %v", err)
+	}
+}
+
+// A configuration that says nothing admits nobody: it does not even load.
+func TestEmptyRefuses(t *testing.T) {
+	_, err := Parse("empty", nil)
+	if err == nil {
+		t.Fatal("an empty configuration loads")
+	}
+	for _, want := range []string{"gate.name", "state.dir", "policy.face", "reader.name", "barrier.path", "staff"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("the error does not name %s", want)
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	ref, err := os.ReadFile("gateagent.toml")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(ref)
+	f.Add([]byte("[gate]\nname=1"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		c, err := Parse("fuzz", b)
+		if err == nil && c.Policy.Face != "off" && c.Policy.Face != "required" {
+			t.Error("a configuration without a word on the face was accepted")
+		}
+	})
+}
