@@ -1,0 +1,164 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+)
+
+// Live is what central last heard of a kiosk apart from results.
+type Live struct {
+	Kiosk   string
+	Up      bool      // by presence and last will
+	Since   time.Time // when Up last changed
+	Session string
+	Heard   time.Time // the last heartbeat, by central's clock
+	Status  []byte    // as it came; nil when none
+}
+
+// SaveLive writes what was heard, so that a restart does not forget it.
+func (s *Store) SaveLive(ctx context.Context, all []Live) error {
+	return s.inTx(ctx, func(tx *sql.Tx) error {
+		for _, l := range all {
+			if _, err := tx.ExecContext(ctx, `INSERT INTO live(kiosk, up, since, session, heard_at, status) VALUES(?, ?, ?, ?, ?, ?)
+				ON CONFLICT(kiosk) DO UPDATE SET up = excluded.up, since = excluded.since, session = excluded.session,
+				heard_at = excluded.heard_at, status = excluded.status`,
+				l.Kiosk, l.Up, ms(l.Since), l.Session, ms(l.Heard), l.Status); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// LoadLive reads what was heard before.
+func (s *Store) LoadLive(ctx context.Context) ([]Live, error) {
+	rows, err := s.read.QueryContext(ctx, "SELECT kiosk, up, since, session, heard_at, status FROM live")
+	if err != nil {
+		return nil, err
+	}
+	return collect(rows, func(rows *sql.Rows) (Live, error) {
+		var l Live
+		var since, heard int64
+		err := rows.Scan(&l.Kiosk, &l.Up, &since, &l.Session, &heard, &l.Status)
+		l.Since, l.Heard = fromMS(since), fromMS(heard)
+		return l, err
+	})
+}
+
+// Result is one stored result.
+type Result struct {
+	ID       int64
+	Kiosk    string
+	Epoch    string
+	Number   uint64
+	Hash     []byte
+	Body     []byte
+	Facts    Facts
+	Received time.Time
+}
+
+// Results lists stored results with an id above after, oldest first; all
+// kiosks when kiosk is empty.
+func (s *Store) Results(ctx context.Context, kiosk string, after int64, limit int) ([]Result, error) {
+	return s.results(ctx, "(?1 = '' OR kiosk = ?1) AND id > ?2 ORDER BY id LIMIT ?3", kiosk, after, limit)
+}
+
+// LatestResults lists the newest results of one kiosk, newest first.
+func (s *Store) LatestResults(ctx context.Context, kiosk string, limit int) ([]Result, error) {
+	return s.results(ctx, "kiosk = ? ORDER BY id DESC LIMIT ?", kiosk, limit)
+}
+
+func (s *Store) results(ctx context.Context, where string, args ...any) ([]Result, error) {
+	rows, err := s.read.QueryContext(ctx, `SELECT id, kiosk, epoch, number, hash, body, coalesce(kind, ''), coalesce(tx, ''),
+		coalesce(outcome, ''), coalesce(reason, 0), received_at FROM results WHERE `+where, args...)
+	if err != nil {
+		return nil, err
+	}
+	return collect(rows, func(rows *sql.Rows) (Result, error) {
+		var r Result
+		var at int64
+		err := rows.Scan(&r.ID, &r.Kiosk, &r.Epoch, &r.Number, &r.Hash, &r.Body, &r.Facts.Kind, &r.Facts.Tx, &r.Facts.Outcome, &r.Facts.Reason, &at)
+		r.Received = fromMS(at)
+		return r, err
+	})
+}
+
+// Tally counts one outcome with its first reason.
+type Tally struct {
+	Kiosk   string
+	Outcome string
+	Reason  uint32
+	Count   int64
+}
+
+// Tallies counts decisions received since a time, by kiosk, outcome and first
+// reason, most frequent first.
+func (s *Store) Tallies(ctx context.Context, since time.Time) ([]Tally, error) {
+	rows, err := s.read.QueryContext(ctx, `SELECT kiosk, coalesce(outcome, ''), coalesce(reason, 0), count(*) FROM results
+		WHERE kind = 'decision' AND received_at >= ? GROUP BY 1, 2, 3 ORDER BY 4 DESC, 3`, ms(since))
+	if err != nil {
+		return nil, err
+	}
+	return collect(rows, func(rows *sql.Rows) (Tally, error) {
+		var t Tally
+		err := rows.Scan(&t.Kiosk, &t.Outcome, &t.Reason, &t.Count)
+		return t, err
+	})
+}
+
+// Head is how far the results of one kiosk and epoch have come.
+type Head struct {
+	Kiosk, Epoch string
+	Number       uint64
+	At           time.Time
+}
+
+// Heads lists the heads of every kiosk, the latest epoch first.
+func (s *Store) Heads(ctx context.Context) ([]Head, error) {
+	rows, err := s.read.QueryContext(ctx, "SELECT kiosk, epoch, number, at FROM heads ORDER BY kiosk, at DESC")
+	if err != nil {
+		return nil, err
+	}
+	return collect(rows, func(rows *sql.Rows) (Head, error) {
+		var h Head
+		var at int64
+		err := rows.Scan(&h.Kiosk, &h.Epoch, &h.Number, &at)
+		h.At = fromMS(at)
+		return h, err
+	})
+}
+
+// Conflicts counts the conflicting results that are kept of one kiosk.
+func (s *Store) Conflicts(ctx context.Context, kiosk string) (n int, err error) {
+	err = s.read.QueryRowContext(ctx, "SELECT count(*) FROM conflicts WHERE kiosk = ?", kiosk).Scan(&n)
+	return n, err
+}
+
+// Operator gives the stored password of an operator of the fleet page; empty
+// when there is no such operator.
+func (s *Store) Operator(ctx context.Context, name string) (string, error) {
+	var p string
+	err := s.read.QueryRowContext(ctx, "SELECT password FROM operators WHERE name = ?", name).Scan(&p)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", nil
+	}
+	return p, err
+}
+
+// SetOperator stores an operator's password, already hashed. With first, it
+// does so only while there is no operator at all, and says whether it did.
+func (s *Store) SetOperator(ctx context.Context, name, hashed string, first bool, at time.Time) (done bool, err error) {
+	err = s.inTx(ctx, func(tx *sql.Tx) error {
+		var n int
+		if err := tx.QueryRowContext(ctx, "SELECT count(*) FROM operators").Scan(&n); err != nil || first && n > 0 {
+			return err
+		}
+		done = true
+		_, err := tx.ExecContext(ctx, `INSERT INTO operators(name, password, set_at) VALUES(?, ?, ?)
+			ON CONFLICT(name) DO UPDATE SET password = excluded.password, set_at = excluded.set_at`, name, hashed, ms(at))
+		return err
+	})
+	return done && err == nil, err
+}

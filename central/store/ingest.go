@@ -1,0 +1,223 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"gateagent/gate/wire"
+)
+
+// maxConflicts bounds what is kept of one kiosk's conflicting results. Past
+// it the alarm still counts them.
+const maxConflicts = 10_000
+
+// Batch is one batch whose signature has been verified.
+type Batch struct {
+	*wire.Batch
+	SigningKey []byte    // the key it was verified with
+	Facts      []Facts   // one for each entry
+	Received   time.Time //
+}
+
+// Facts are what the fleet page shows of a result; empty where the body
+// cannot be read here.
+type Facts struct {
+	Kind, Tx, Outcome string
+	Reason            uint32
+}
+
+// Verdict is what became of one batch.
+type Verdict struct {
+	// Number and Chain are the highest contiguous result that is committed;
+	// they are to be acknowledged when Ack is set.
+	Number uint64
+	Chain  []byte
+	Ack    bool
+	New    int // results stored
+	Repeat int // true repeats dropped
+	// Conflicts counts entries whose number is taken by another content or
+	// that do not follow what is stored. Nothing of such a batch is
+	// acknowledged, and nothing of it enters the results.
+	Conflicts int
+	Gap       bool // the batch begins beyond what is stored; nothing was kept
+	Revoked   bool // the kiosk is revoked, unknown or has other keys by now
+}
+
+// Ingest stores batches in one transaction. When it returns without error
+// everything it speaks of is on disk.
+func (s *Store) Ingest(ctx context.Context, batches []Batch) ([]Verdict, error) {
+	verdicts := make([]Verdict, len(batches))
+	err := s.inTx(ctx, func(tx *sql.Tx) error {
+		in, err := newIntake(ctx, tx)
+		if err != nil {
+			return err
+		}
+		for i := range batches {
+			if verdicts[i], err = in.batch(ctx, &batches[i]); err != nil {
+				return fmt.Errorf("store results of kiosk %s: %w", batches[i].Kiosk, err)
+			}
+		}
+		return in.close()
+	})
+	if err != nil {
+		return nil, err
+	}
+	return verdicts, nil
+}
+
+// intake holds the statements of one transaction.
+type intake struct {
+	tx     *sql.Tx
+	insert *sql.Stmt
+	stored *sql.Stmt
+}
+
+func newIntake(ctx context.Context, tx *sql.Tx) (*intake, error) {
+	in := &intake{tx: tx}
+	var err error
+	if in.insert, err = tx.PrepareContext(ctx, `INSERT INTO results(kiosk, epoch, number, hash, chain, body, kind, tx, outcome, reason, received_at)
+		VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`); err != nil {
+		return nil, err
+	}
+	in.stored, err = tx.PrepareContext(ctx, "SELECT hash, chain FROM results WHERE kiosk = ? AND epoch = ? AND number = ?")
+	return in, err
+}
+
+func (in *intake) close() error { return errors.Join(in.insert.Close(), in.stored.Close()) }
+
+func (in *intake) batch(ctx context.Context, b *Batch) (Verdict, error) {
+	var key []byte
+	err := in.tx.QueryRowContext(ctx, "SELECT signing_key FROM kiosks WHERE name = ? AND revoked_at IS NULL", b.Kiosk).Scan(&key)
+	if errors.Is(err, sql.ErrNoRows) || err == nil && !bytes.Equal(key, b.SigningKey) {
+		return Verdict{Revoked: true}, nil
+	}
+	if err != nil {
+		return Verdict{}, err
+	}
+	v := Verdict{Chain: wire.ChainStart()}
+	err = in.tx.QueryRowContext(ctx, "SELECT number, chain FROM heads WHERE kiosk = ? AND epoch = ?", b.Kiosk, b.Epoch).Scan(&v.Number, &v.Chain)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return Verdict{}, err
+	}
+	if b.First > v.Number+1 {
+		v.Gap, v.Ack = true, true // what is there is acknowledged; the kiosk sends on from it
+		return v, nil
+	}
+	fits, err := in.follows(ctx, b)
+	if err != nil {
+		return Verdict{}, err
+	}
+	if !fits {
+		return in.conflict(ctx, b, v)
+	}
+	return in.extend(ctx, b, v)
+}
+
+// follows says whether every entry whose number is taken has the stored
+// content and whether the batch hangs on the stored chain.
+func (in *intake) follows(ctx context.Context, b *Batch) (bool, error) {
+	if b.First > 1 {
+		_, chain, err := in.at(ctx, b, b.First-1)
+		if err != nil {
+			return false, err
+		}
+		if !bytes.Equal(chain, b.PrevChain) {
+			return false, nil
+		}
+	}
+	for i := range b.Entries {
+		hash, _, err := in.at(ctx, b, b.Entries[i].Number)
+		if errors.Is(err, sql.ErrNoRows) {
+			return true, nil
+		}
+		if err != nil {
+			return false, err
+		}
+		if !bytes.Equal(hash, b.Entries[i].Hash) {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+func (in *intake) at(ctx context.Context, b *Batch, number uint64) (hash, chain []byte, err error) {
+	err = in.stored.QueryRowContext(ctx, b.Kiosk, b.Epoch, int64(number)).Scan(&hash, &chain)
+	return hash, chain, err
+}
+
+// extend stores the entries beyond the head.
+func (in *intake) extend(ctx context.Context, b *Batch, v Verdict) (Verdict, error) {
+	v.Ack = true
+	for i := range b.Entries {
+		e := &b.Entries[i]
+		if e.Number <= v.Number {
+			v.Repeat++
+			continue
+		}
+		chain, err := wire.ChainNext(b.Kiosk, b.Epoch, e.Number, v.Chain, e.Hash)
+		if err != nil {
+			return Verdict{}, err
+		}
+		var f Facts
+		if i < len(b.Facts) {
+			f = b.Facts[i]
+		}
+		if _, err := in.insert.ExecContext(ctx, b.Kiosk, b.Epoch, int64(e.Number), e.Hash, chain, e.Body,
+			null(f.Kind), null(f.Tx), null(f.Outcome), sql.NullInt64{Int64: int64(f.Reason), Valid: f.Reason != 0},
+			ms(b.Received)); err != nil {
+			return Verdict{}, err
+		}
+		v.Number, v.Chain = e.Number, chain
+		v.New++
+	}
+	if v.New == 0 {
+		return v, nil
+	}
+	_, err := in.tx.ExecContext(ctx, `INSERT INTO heads(kiosk, epoch, number, chain, at) VALUES(?, ?, ?, ?, ?)
+		ON CONFLICT(kiosk, epoch) DO UPDATE SET number = excluded.number, chain = excluded.chain, at = excluded.at`,
+		b.Kiosk, b.Epoch, int64(v.Number), v.Chain, ms(b.Received))
+	return v, err
+}
+
+// conflict keeps the entries of a batch that contradicts what is stored,
+// beside it, as evidence.
+func (in *intake) conflict(ctx context.Context, b *Batch, v Verdict) (Verdict, error) {
+	var kept int
+	if err := in.tx.QueryRowContext(ctx, "SELECT count(*) FROM conflicts WHERE kiosk = ?", b.Kiosk).Scan(&kept); err != nil {
+		return Verdict{}, err
+	}
+	for i := range b.Entries {
+		e := &b.Entries[i]
+		hash, chain, err := in.at(ctx, b, e.Number)
+		if err == nil && bytes.Equal(hash, e.Hash) {
+			prevSame, err := wire.ChainNext(b.Kiosk, b.Epoch, e.Number, e.Prev, e.Hash)
+			if err != nil {
+				return Verdict{}, err
+			}
+			if bytes.Equal(prevSame, chain) {
+				v.Repeat++
+				continue
+			}
+		} else if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return Verdict{}, err
+		}
+		v.Conflicts++
+		if kept >= maxConflicts {
+			continue
+		}
+		if _, err := in.tx.ExecContext(ctx, `INSERT INTO conflicts(kiosk, epoch, number, hash, prev, body, received_at)
+			VALUES(?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+			b.Kiosk, b.Epoch, int64(e.Number), e.Hash, e.Prev, e.Body, ms(b.Received)); err != nil {
+			return Verdict{}, err
+		}
+		kept++
+	}
+	return v, raiseAlarm(ctx, in.tx, Alarm{Kiosk: b.Kiosk, Kind: AlarmConflict, First: b.Received, Text: fmt.Sprintf(
+		"results %d to %d of epoch %s contradict what is stored: both are kept, nothing was acknowledged", b.First, b.Last, b.Epoch)})
+}
+
+func null(s string) sql.NullString { return sql.NullString{String: s, Valid: s != ""} }
