@@ -57,3 +57,13 @@ type Notice struct {
 	Source string `json:"source"`
 	Text   string `json:"text"`
 }
+
+// Queue is where the results of one epoch stand.
+type Queue struct {
+	Epoch        string
+	Last         uint64    // newest number
+	Acknowledged uint64    // by central
+	Oldest       time.Time // of the oldest result that is not; zero when there is none
+	Bytes        int64     // on disk, kept results included
+	MaxBytes     int64     // where admissions are refused
+}
