@@ -1,0 +1,314 @@
+package doc
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"strings"
+
+	"gateagent/internal/ber"
+	"gateagent/sim/chip"
+)
+
+// Document is one finished document: its files and the chip they are in.
+type Document struct {
+	Person  Person
+	Profile Profile
+	lines   []string
+	groups  map[int][]byte // as signed
+	card    chip.Config
+}
+
+// MRZLines gives the two or three lines as printed.
+func (d *Document) MRZLines() []string { return append([]string(nil), d.lines...) }
+
+// MRZ gives the lines joined by newlines.
+func (d *Document) MRZ() string { return strings.Join(d.lines, "\n") }
+
+// MRZInfo gives the MRZ information that opens the chip.
+func (d *Document) MRZInfo() []byte { return mrzInfo(&d.Profile, d.lines) }
+
+// CAN gives the card access number.
+func (d *Document) CAN() string { return d.Profile.CAN }
+
+// Number gives the complete number: Vietnam's twelve digits, else the
+// document number.
+func (d *Document) Number() string { return d.Profile.fullNumber() }
+
+// QR gives the text of the QR code on Vietnam's card.
+func (d *Document) QR() string {
+	f := &d.Profile
+	return strings.Join([]string{
+		f.fullNumber(), f.OldNumber, d.Person.Name(), d.Person.Birth.Format("02012006"),
+		sexWord(d.Person.Sex), f.Address, f.Issued.Format("02012006"),
+	}, "|")
+}
+
+// ChipConfig gives the chip of the document; the caller may set the model,
+// seed and fault hook. Files are shared: do not change their bytes.
+func (d *Document) ChipConfig() chip.Config { return d.card }
+
+// File gives a file of the application as the chip serves it, by identifier;
+// nil when it has none.
+func (d *Document) File(id uint16) []byte { return d.card.Files[id] }
+
+// CardAccess gives EF.CardAccess; nil when the chip has none.
+func (d *Document) CardAccess() []byte { return d.card.MasterFiles[chip.FileCardAccess] }
+
+// builder gathers what one document needs while it is made.
+type builder struct {
+	person Person
+	f      *Profile
+	random io.Reader
+	signer *Signer
+	doc    *Document
+	infos  [][]byte // SecurityInfos of DG14
+	access [][]byte // SecurityInfos of EF.CardAccess
+}
+
+func build(p Person, f Profile, random io.Reader, signer *Signer) (*Document, error) {
+	b := &builder{person: p, f: &f, random: random, signer: signer, doc: &Document{Person: p, groups: map[int][]byte{}}}
+	lines, err := mrzLines(p, &f)
+	if err != nil {
+		return nil, err
+	}
+	b.doc.lines = lines
+	b.doc.card = chip.Config{
+		Files: map[uint16][]byte{}, MasterFiles: map[uint16][]byte{},
+		CAN: f.CAN, MRZInfo: mrzInfo(&f, lines), BAC: f.BAC, Quirks: f.Quirks,
+	}
+	for _, step := range []func() error{b.access1, b.chipAuth, b.activeAuth, b.content, b.sign, b.alter} {
+		if err := step(); err != nil {
+			return nil, err
+		}
+	}
+	b.doc.Profile = f
+	return b.doc, nil
+}
+
+// access1 announces terminal authentication, chip authentication and PACE in
+// EF.CardAccess, where there is PACE.
+func (b *builder) access1() error {
+	if b.f.TerminalV1 {
+		b.access = append(b.access, seq(oid(oidTA), smallInt(1)))
+	}
+	for _, p := range b.f.PACE {
+		c, err := curveFor(p.Curve)
+		if err != nil {
+			return err
+		}
+		cp := chip.PACE{Cipher: p.Cipher, Curve: c, ID: c.ID}
+		b.doc.card.PACE = append(b.doc.card.PACE, cp)
+		b.access = append(b.access, paceInfo(cp))
+	}
+	b.infos = append(b.infos, b.access...)
+	return nil
+}
+
+func (b *builder) chipAuth() error {
+	for _, want := range b.f.ChipAuth {
+		c, err := curveFor(want.Curve)
+		if err != nil {
+			return err
+		}
+		d, err := scalar(b.random, c)
+		if err != nil {
+			return err
+		}
+		k := chip.ChipKey{Cipher: want.Cipher, Curve: c, Private: d, ID: want.KeyID}
+		b.doc.card.ChipKeys = append(b.doc.card.ChipKeys, k)
+		if !want.NoInfo {
+			b.infos = append(b.infos, caInfo(k, 1))
+			if b.f.TerminalV1 {
+				// Vietnam's EF.CardAccess announces it; ICAO's lists PACE only.
+				b.access = append(b.access, caInfo(k, 1))
+			}
+		}
+		b.infos = append(b.infos, caPublicKey(k, want.Parameters))
+	}
+	return nil
+}
+
+func (b *builder) activeAuth() error {
+	alg := b.f.ActiveAuth
+	if alg.RSA == 0 && alg.Curve == "" {
+		return nil
+	}
+	k, err := newKey(b.random, alg)
+	if err != nil {
+		return err
+	}
+	b.doc.card.Active = chip.ActiveKey{N: k.n, D: k.d, Curve: k.curve, Hash: alg.Hash}
+	b.doc.groups[15] = ber.Make(0x6F, k.spki())
+	if k.n == nil {
+		info, err := aaInfo(alg.Hash)
+		if err != nil {
+			return err
+		}
+		b.infos = append(b.infos, info)
+	}
+	return nil
+}
+
+// content writes the data groups, EF.CardAccess and EF.ATR/INFO.
+func (b *builder) content() error {
+	for _, n := range append(append([]int(nil), b.f.Groups...), b.f.Hidden...) {
+		raw, err := b.group(n)
+		if err != nil {
+			return err
+		}
+		b.doc.groups[n] = raw
+	}
+	if len(b.infos) > 0 {
+		b.doc.groups[14] = ber.Make(0x6E, set(b.infos...))
+	}
+	card := &b.doc.card
+	if len(card.PACE) > 0 {
+		card.MasterFiles[chip.FileCardAccess] = set(b.access...)
+	}
+	if !b.f.NoATRInfo {
+		card.MasterFiles[chip.FileATRInfo] = atrInfo(b.f.Quirks)
+	}
+	return nil
+}
+
+// atrInfo states card capabilities and the lengths of extended commands
+// (ISO/IEC 7816-4 sections 8.1.1.2.7 and 8.2.1.1).
+func atrInfo(q chip.Quirks) []byte {
+	if q.NoExtended {
+		return ber.Make(0x47, []byte{0xC8, 0x21, 0x80})
+	}
+	longest := maxRead + 256 // with the overhead of secure messaging
+	if q.MaxRead > 0 {
+		longest = min(q.MaxRead+256, 0xFFFF)
+	}
+	size := []byte{byte(longest >> 8), byte(longest)}
+	return append(ber.Make(0x47, []byte{0xC8, 0x21, 0xE0}),
+		ber.Make(0x7F66, ber.Make(ber.Integer, size), ber.Make(ber.Integer, size))...)
+}
+
+func (b *builder) group(n int) ([]byte, error) {
+	switch n {
+	case 1:
+		return dg1(b.doc.lines), nil
+	case 2:
+		return b.portrait()
+	case 3:
+		// Fingerprints behind terminal authentication: nobody can read them,
+		// so there is nothing to imitate but the size.
+		body := make([]byte, 2000)
+		_, err := io.ReadFull(b.random, body)
+		return ber.Make(0x63, body), err
+	case 11:
+		return dg11(b.person, b.f.fullNumber()), nil
+	case 12:
+		return dg12(b.f), nil
+	case 13:
+		return dg13(b.person, b.f), nil
+	case 5, 6, 7, 8, 9, 10, 16:
+		return ber.Make(uint32(groupTags[n]), []byte("simulated")), nil
+	}
+	return nil, fmt.Errorf("sim/doc: data group %d cannot be asked for", n)
+}
+
+func (b *builder) portrait() ([]byte, error) {
+	if b.f.Image.Bytes == nil {
+		pic, err := Picture(b.random, b.f.PortraitBytes)
+		if err != nil {
+			return nil, err
+		}
+		b.f.Image = Image{Bytes: pic, Width: 413, Height: 531}
+	}
+	return dg2(b.f.Image, b.person.Sex), nil
+}
+
+// sign writes EF.SOD and EF.COM and puts everything on the chip.
+func (b *builder) sign() error {
+	signed := map[int][]byte{}
+	for n, raw := range b.doc.groups {
+		signed[n] = raw
+		b.doc.card.Files[chip.FileDG(n)] = raw
+	}
+	for _, n := range b.f.Hidden {
+		delete(signed, n)
+	}
+	if b.f.Alter&BreakSignature != 0 {
+		b.f.SOD.BadSign = true
+	}
+	sod, err := securityObject(signed, b.signer, b.f.SOD)
+	if err != nil {
+		return err
+	}
+	var listed []int
+	for n := 1; n <= 16; n++ {
+		if _, ok := signed[n]; ok {
+			listed = append(listed, n)
+		}
+	}
+	b.doc.card.Files[chip.FileSOD] = sod
+	b.doc.card.Files[chip.FileCOM] = com(listed)
+	for _, n := range b.f.Denied {
+		b.doc.card.Denied = append(b.doc.card.Denied, chip.FileDG(n))
+	}
+	return nil
+}
+
+// alter does to the finished chip what a forger does.
+func (b *builder) alter() error {
+	card, a := &b.doc.card, b.f.Alter
+	if a&AlterDG1 != 0 {
+		raw := bytes.Clone(card.Files[chip.FileDG(1)])
+		// The first letter of the name, which has no check digit.
+		i := len(raw) - 30
+		if b.f.Format == "TD3" {
+			i = len(raw) - 83
+		}
+		raw[i] = 'A' + (raw[i]-'A'+1)%26
+		card.Files[chip.FileDG(1)] = raw
+	}
+	if a&AlterDG2 != 0 {
+		raw := bytes.Clone(card.Files[chip.FileDG(2)])
+		raw[len(raw)-len(b.f.Image.Bytes)/4] ^= 0x01
+		card.Files[chip.FileDG(2)] = raw
+	}
+	if a&WithholdDG14 != 0 {
+		delete(card.Files, chip.FileDG(14))
+	}
+	if a&WithholdDG15 != 0 {
+		delete(card.Files, chip.FileDG(15))
+	}
+	if a&HidePACE != 0 {
+		card.PACE, card.BAC = nil, true
+		delete(card.MasterFiles, chip.FileCardAccess)
+	}
+	if a&CloneMute != 0 {
+		card.RefuseAA, card.RefuseCA = true, true
+	}
+	if a&Clone != 0 {
+		return b.otherKeys()
+	}
+	return nil
+}
+
+// otherKeys gives the chip keys of the right kind that are not the right
+// ones.
+func (b *builder) otherKeys() error {
+	card := &b.doc.card
+	for i := range card.ChipKeys {
+		d, err := scalar(b.random, card.ChipKeys[i].Curve)
+		if err != nil {
+			return err
+		}
+		card.ChipKeys[i].Private = d
+	}
+	if b.f.ActiveAuth == (Algorithm{}) {
+		return nil
+	}
+	k, err := newKey(b.random, b.f.ActiveAuth)
+	if err != nil {
+		return err
+	}
+	card.Active = chip.ActiveKey{N: k.n, D: k.d, Curve: k.curve, Hash: b.f.ActiveAuth.Hash}
+	return nil
+}
+
