@@ -244,11 +244,13 @@ func TestECDSAPeers(t *testing.T) {
 		c, _ := ByName(name)
 		d, q, _ := c.GenerateKey(rand.Reader)
 		digest := sum512(name)
+		//lint:ignore SA1019 brainpool keys cannot be made in another way
 		pub := ecdsa.PublicKey{Curve: peer, X: q.X, Y: q.Y}
 		r, s, _ := c.Sign(rand.Reader, d, digest)
 		if !ecdsa.Verify(&pub, digest, r, s) {
 			t.Errorf("%s: the peer refuses our signature", name)
 		}
+		//lint:ignore SA1019 brainpool keys cannot be made in another way
 		r, s, err := ecdsa.Sign(rand.Reader, &ecdsa.PrivateKey{PublicKey: pub, D: d}, digest)
 		if err != nil || !c.Verify(q, digest, r, s) {
 			t.Errorf("%s: the peer's signature is refused (%v)", name, err)
