@@ -46,6 +46,7 @@ func root() *cobra.Command {
 	}
 	for _, family := range []func() *cobra.Command{
 		listCommand,
+		kioskCommand,
 	} {
 		cmd.AddCommand(family())
 	}
