@@ -1,0 +1,66 @@
+// Package passhash keeps PINs and passwords as argon2id hashes (RFC 9106) in
+// the PHC string format.
+package passhash
+
+import (
+	"crypto/rand"
+	"crypto/subtle"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strings"
+
+	"golang.org/x/crypto/argon2"
+)
+
+// Parameters of new hashes: the second recommendation of RFC 9106 section 4
+// is 64 MiB and 3 passes; a kiosk is small, so 19 MiB and 2 passes (the OWASP
+// password storage minimum).
+const (
+	memoryKiB = 19 * 1024
+	passes    = 2
+	lanes     = 1
+	saltLen   = 16
+	keyLen    = 32
+)
+
+// Limits of what Verify will compute, so that an edited file cannot stall us.
+const (
+	maxMemoryKiB = 256 * 1024
+	maxPasses    = 16
+)
+
+// Hash makes the stored form of a secret.
+func Hash(secret []byte) string {
+	salt := make([]byte, saltLen)
+	_, _ = rand.Read(salt) // never fails (crypto/rand)
+	key := argon2.IDKey(secret, salt, passes, memoryKiB, lanes, keyLen)
+	b64 := base64.RawStdEncoding.EncodeToString
+	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, memoryKiB, passes, lanes, b64(salt), b64(key))
+}
+
+// ErrMalformed: the stored form is not ours.
+var ErrMalformed = errors.New("the stored hash is malformed")
+
+// Verify says whether the secret belongs to the stored form.
+func Verify(stored string, secret []byte) (bool, error) {
+	parts := strings.Split(stored, "$")
+	if len(parts) != 6 || parts[0] != "" || parts[1] != "argon2id" {
+		return false, ErrMalformed
+	}
+	var version, m, t, p uint32
+	if _, err := fmt.Sscanf(parts[2], "v=%d", &version); err != nil || version != argon2.Version {
+		return false, ErrMalformed
+	}
+	if _, err := fmt.Sscanf(parts[3], "m=%d,t=%d,p=%d", &m, &t, &p); err != nil ||
+		m == 0 || m > maxMemoryKiB || t == 0 || t > maxPasses || p == 0 || p > 16 {
+		return false, ErrMalformed
+	}
+	salt, err1 := base64.RawStdEncoding.DecodeString(parts[4])
+	want, err2 := base64.RawStdEncoding.DecodeString(parts[5])
+	if err1 != nil || err2 != nil || len(salt) < 8 || len(want) < 16 || len(want) > 64 {
+		return false, ErrMalformed
+	}
+	got := argon2.IDKey(secret, salt, t, m, uint8(p), uint32(len(want)))
+	return subtle.ConstantTimeCompare(got, want) == 1, nil
+}
