@@ -1,0 +1,154 @@
+package pcsc
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"gateagent/gate"
+
+	"github.com/ebfe/scard"
+)
+
+const (
+	// closeWithin bounds the reset and release of a card.
+	closeWithin = 3 * time.Second
+	// minCommand is the header CLA INS P1 P2 (ISO 7816-4 section 5.1).
+	minCommand = 4
+)
+
+// Card is one connected card, used by one goroutine. It has a connection to
+// the daemon of its own: what happens to it cannot disturb the watch.
+type Card struct {
+	reader *Reader
+	name   string
+	sc     *scard.Context
+	card   *scard.Card
+	lost   bool // closed or abandoned: sc and card must not be touched
+}
+
+// Connect powers the card in the field.
+func (r *Reader) Connect(ctx context.Context) (gate.Card, error) {
+	r.mu.Lock()
+	name, problem := r.name, r.problem
+	r.mu.Unlock()
+	if name == "" || problem != "" {
+		return nil, fault(r.cfg.Reader, "connect", problem, "")
+	}
+	c := &Card{reader: r, name: name}
+	var failed error
+	_, err := r.line.do(ctx,
+		func() { failed = c.open(r.cfg.Exclusive) },
+		func() {
+			if failed == nil {
+				_ = c.release()
+			}
+		})
+	if err != nil {
+		return nil, c.refusal("connect", err)
+	}
+	if failed != nil {
+		return nil, failure(name, "connect", failed)
+	}
+	return c, nil
+}
+
+// open connects to the daemon and to the card.
+func (c *Card) open(exclusive bool) error {
+	sc, err := scard.EstablishContext()
+	if err != nil {
+		return err
+	}
+	mode := scard.ShareShared
+	if exclusive {
+		mode = scard.ShareExclusive
+	}
+	// Contactless chips speak T=1, also where their answer to reset offers
+	// T=0 first (PC/SC part 3 section 3.1.3.2.3).
+	card, err := sc.Connect(c.name, mode, scard.ProtocolT1)
+	if errors.Is(err, scard.ErrProtoMismatch) {
+		card, err = sc.Connect(c.name, mode, scard.ProtocolAny)
+	}
+	if err != nil {
+		return errors.Join(err, sc.Release())
+	}
+	c.sc, c.card = sc, card
+	if p := card.ActiveProtocol(); p != scard.ProtocolT0 && p != scard.ProtocolT1 {
+		return errors.Join(fmt.Errorf("the card speaks protocol %d, neither T=0 nor T=1", p), c.release())
+	}
+	return nil
+}
+
+// Transmit carries one command to the chip. When ctx ends first the card is
+// given up: only Close is left to do.
+func (c *Card) Transmit(ctx context.Context, apdu []byte) ([]byte, error) {
+	if len(apdu) < minCommand {
+		return nil, fmt.Errorf("card reader %q: transmit: a command of %d bytes: the shortest has %d", c.name, len(apdu), minCommand)
+	}
+	if c.lost {
+		return nil, fault(c.name, "transmit", "the connection to the card was given up", "connect again")
+	}
+	command := bytes.Clone(apdu) // the call may outlive the caller's buffer
+	var answer []byte
+	var failed error
+	abandoned, err := c.reader.line.do(ctx,
+		func() { answer, failed = c.card.Transmit(command) },
+		func() { _ = c.release() })
+	if err != nil {
+		c.lost = abandoned
+		return nil, c.refusal("transmit", err)
+	}
+	if failed != nil {
+		return nil, failure(c.name, "transmit", failed)
+	}
+	if len(answer) == 0 {
+		// Every answer ends with two status bytes (ISO 7816-4 section
+		// 5.1); drivers pass up nothing when the chip is gone.
+		return nil, &Error{Reader: c.name, Op: "transmit", Kind: gate.ErrCardGone, Err: errors.New("an empty answer")}
+	}
+	return bytes.Clone(answer), nil // the library's buffer has 64 KiB
+}
+
+// Close resets and releases the card. It is safe to call it twice.
+func (c *Card) Close() error {
+	if c.lost {
+		return nil // closed before, or the abandoned call releases it
+	}
+	c.lost = true
+	ctx, cancel := context.WithTimeout(context.Background(), closeWithin)
+	defer cancel()
+	var failed error
+	_, err := c.reader.line.do(ctx, func() { failed = c.release() }, func() {})
+	if errors.Is(err, errAbandoned) {
+		// Another card of this reader holds the line. Ours has its own
+		// connection; it goes when the daemon lets it.
+		go func() { _ = c.release() }()
+	}
+	if err != nil {
+		return c.refusal("close", err)
+	}
+	if failed != nil {
+		return failure(c.name, "close", failed)
+	}
+	return nil
+}
+
+// release resets the card, so that no session survives in it, and gives back
+// handle and connection. That the card has left already is no error.
+func (c *Card) release() error {
+	err := c.card.Disconnect(scard.ResetCard)
+	if err != nil && kindOf(err) == gate.ErrCardGone {
+		err = nil
+	}
+	return errors.Join(err, c.sc.Release())
+}
+
+// refusal tells a stuck line from a context that ended.
+func (c *Card) refusal(op string, err error) error {
+	if errors.Is(err, errAbandoned) {
+		return &Error{Reader: c.name, Op: op, Kind: gate.ErrReaderFault, Err: errAbandoned, Remedy: stuckRemedy}
+	}
+	return failure(c.name, op, err)
+}
