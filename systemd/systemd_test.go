@@ -1,0 +1,73 @@
+package systemd
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// systemd itself must find nothing to say about the units. The programs they
+// start are replaced by one that exists, since a test installs nothing.
+func TestUnitsVerify(t *testing.T) {
+	tool, err := exec.LookPath("systemd-analyze")
+	if err != nil {
+		t.Fatal("systemd-analyze is missing: run scripts/setup")
+	}
+	for _, unit := range []string{"gateagent.service", "gatecentral.service"} {
+		t.Run(unit, func(t *testing.T) {
+			out, err := verify(t, tool, unit, "")
+			if err != nil || out != "" {
+				t.Errorf("%v\n%s", err, out)
+			}
+			// The check must be able to fail.
+			if out, err := verify(t, tool, unit, "NoSuchKey=yes\n"); err == nil && out == "" {
+				t.Error("a broken unit passes")
+			}
+		})
+	}
+}
+
+func verify(t *testing.T, tool, unit, spoil string) (string, error) {
+	t.Helper()
+	text, err := os.ReadFile(unit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := regexp.MustCompile(`/usr/bin/gate[a-z]+`).ReplaceAllString(string(text), "/bin/true")
+	body = strings.Replace(body, "[Service]\n", "[Service]\n"+spoil, 1)
+	// Units that only a full installation has.
+	body = regexp.MustCompile(`pcscd\.socket ?`).ReplaceAllString(body, "")
+	body = regexp.MustCompile(`(?m)^Wants=$\n`).ReplaceAllString(body, "")
+	file := filepath.Join(t.TempDir(), unit)
+	if err := os.WriteFile(file, []byte(body), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command(tool, "verify", "--man=no", file).CombinedOutput()
+	// systemd also speaks of other units of the machine; only ours counts.
+	var ours []string
+	for line := range strings.Lines(string(out)) {
+		if strings.Contains(line, file) || strings.Contains(line, unit) {
+			ours = append(ours, line)
+		}
+	}
+	return strings.Join(ours, ""), err
+}
+
+// What the confinement promises must not get lost.
+func TestHardened(t *testing.T) {
+	text, err := os.ReadFile("gateagent.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"Type=notify", "WatchdogSec=", "NoNewPrivileges=yes", "ProtectSystem=strict", "LimitCORE=0",
+		"CapabilityBoundingSet=\n", "MemoryDenyWriteExecute=yes", "SystemCallFilter=@system-service", "DevicePolicy=closed",
+	} {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("gateagent.service lacks %s", strings.TrimSpace(want))
+		}
+	}
+}
