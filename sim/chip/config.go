@@ -69,15 +69,17 @@ type ActiveKey struct {
 
 // Quirks are habits of real chips that a terminal must survive.
 type Quirks struct {
-	NoSelectMF       bool   // SELECT of the MF answers 6D00
-	NoLeOnSelect     bool   // SELECT with an Le answers 6700
-	NoExtended       bool   // extended length answers 6700
-	SelectAppFirst   bool   // EF.CardAccess is not there before the application was selected
-	MaxRead          int    // most bytes that one READ BINARY gives; 0: no bound
-	TooLongStatus    uint16 // answered to an Le above MaxRead: 0x6700 or 0x6C00 (the chip adds the right length); 0: fewer bytes
-	NoShortEF        bool   // READ BINARY by short identifier answers 6A86
-	NoOddRead        bool   // READ BINARY with odd instruction answers 6D00
-	ResponseChaining bool   // plain answers above 256 bytes come by 61xx and GET RESPONSE
+	NoSelectMF     bool   // SELECT of the MF answers 6D00
+	NoLeOnSelect   bool   // SELECT with an Le answers 6700
+	NoExtended     bool   // extended length answers 6700
+	SelectAppFirst bool   // EF.CardAccess is not there before the application was selected
+	MaxRead        int    // most bytes that one READ BINARY gives; 0: no bound
+	TooLongStatus  uint16 // answered to an Le above MaxRead: 0x6700 or 0x6C00 (the chip adds the right length); 0: fewer bytes
+	TooLongPlain   bool   // an Le above MaxRead is answered by 6700 in plain; the send counter stands still and the session lives on
+	TooLongLoses   bool   // the same, but the session is gone
+	AAPart         int    // the answer of active authentication is cut to this with an Le of at most 256
+	NoShortEF      bool   // READ BINARY by short identifier answers 6A86
+	NoOddRead      bool   // READ BINARY with odd instruction answers 6D00
 }
 
 // Config is one chip. Zero means absent: a chip without PACE and BAC is open
