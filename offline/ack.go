@@ -1,0 +1,239 @@
+package offline
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"gateagent/gate/wire"
+)
+
+// Pending reads the entries after a number, in order: at most maxEntries and,
+// beyond the first, at most maxBytes by wire.EncodedSize. The epoch belongs to
+// them. Acknowledged entries come too if they are still kept and asked for.
+func (o *Outbox) Pending(ctx context.Context, after uint64, maxEntries, maxBytes int) (epoch string, entries []wire.Entry, err error) {
+	type run struct {
+		epoch   string
+		entries []wire.Entry
+	}
+	r, err := do(ctx, o, "read", func(ctx context.Context) (run, error) {
+		if err := o.ready(ctx); err != nil {
+			return run{}, err
+		}
+		entries, err := o.readAfter(ctx, after, maxEntries, maxBytes)
+		if isDamage(err) {
+			// Replaced now, while nobody waits at the gate.
+			return run{}, errors.Join(err, o.replace(ctx, err))
+		}
+		return run{o.head.epoch, entries}, err
+	})
+	return r.epoch, r.entries, err
+}
+
+func (o *Outbox) readAfter(ctx context.Context, after uint64, maxEntries, maxBytes int) ([]wire.Entry, error) {
+	if after >= o.head.last {
+		return nil, nil
+	}
+	rows, err := o.db.QueryContext(ctx, `SELECT number, prev, hash, chain, body FROM result WHERE number > ? ORDER BY number LIMIT ?`, after, maxEntries)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var out []wire.Entry
+	for rows.Next() {
+		var e wire.Entry
+		var chain []byte
+		if err := rows.Scan(&e.Number, &e.Prev, &e.Hash, &chain, &e.Body); err != nil {
+			return nil, err
+		}
+		if e.Number != after+uint64(len(out))+1 {
+			if after < o.head.acked {
+				return nil, fmt.Errorf("%w: asked from %d, kept from %d", ErrGone, after+1, e.Number)
+			}
+			return nil, damage(fmt.Sprintf("result %d is missing", after+uint64(len(out))+1))
+		}
+		next, err := wire.ChainNext(o.cfg.Kiosk, o.head.epoch, e.Number, e.Prev, e.Hash)
+		if err != nil || !bytes.Equal(next, chain) || !bytes.Equal(e.Hash, wire.BodyHash(e.Body)) {
+			return nil, damage(fmt.Sprintf("result %d does not match its hashes", e.Number))
+		}
+		maxBytes -= wire.EncodedSize(len(e.Body))
+		if maxBytes < 0 && len(out) > 0 {
+			break
+		}
+		out = append(out, e)
+	}
+	return out, rows.Err()
+}
+
+// Acknowledge takes central's word that everything up to a number is on its
+// disk. The caller has verified the signature; here kiosk, epoch and the chain
+// hash of the row itself decide. A number at or below what is acknowledged
+// changes nothing.
+func (o *Outbox) Acknowledge(ctx context.Context, ack wire.Ack) error {
+	_, err := do(ctx, o, "acknowledge", func(ctx context.Context) (struct{}, error) {
+		if err := o.matchAck(ctx, ack); err != nil {
+			return struct{}{}, err
+		}
+		if ack.Number <= o.head.acked {
+			return struct{}{}, nil
+		}
+		if err := o.setAcked(ctx, ack.Number); err != nil {
+			return struct{}{}, err
+		}
+		o.tidy(ctx)
+		return struct{}{}, nil
+	})
+	return err
+}
+
+// Rewind makes results that were acknowledged wait again: central was restored
+// from an older backup and asks for everything after ack.Number. ErrGone says
+// that some of it is no longer kept, and changes nothing.
+func (o *Outbox) Rewind(ctx context.Context, ack wire.Ack) error {
+	_, err := do(ctx, o, "rewind", func(ctx context.Context) (struct{}, error) {
+		if err := o.matchAck(ctx, ack); err != nil || ack.Number >= o.head.acked {
+			return struct{}{}, err
+		}
+		if o.head.first > ack.Number+1 {
+			return struct{}{}, fmt.Errorf("%w: asked from %d, kept from %d", ErrGone, ack.Number+1, o.head.first)
+		}
+		if err := o.setAcked(ctx, ack.Number); err != nil {
+			return struct{}{}, err
+		}
+		o.cfg.Log.Warn("central asked for results again", "after", ack.Number, "last", o.head.last)
+		return struct{}{}, nil
+	})
+	return err
+}
+
+// matchAck compares an acknowledgement with this outbox.
+func (o *Outbox) matchAck(ctx context.Context, ack wire.Ack) error {
+	if err := o.ready(ctx); err != nil {
+		return err
+	}
+	if ack.Kiosk != o.cfg.Kiosk || ack.Epoch != o.head.epoch {
+		return fmt.Errorf("%w: kiosk %q epoch %q", ErrForeignAck, ack.Kiosk, ack.Epoch)
+	}
+	if ack.Number > o.head.last {
+		return fmt.Errorf("%w: %d, the newest here is %d", ErrAckAhead, ack.Number, o.head.last)
+	}
+	own := wire.ChainStart()
+	if ack.Number > 0 {
+		err := o.db.QueryRowContext(ctx, `SELECT chain FROM result WHERE number = ?`, ack.Number).Scan(&own)
+		if errors.Is(err, sql.ErrNoRows) {
+			// The row after it remembers its hash.
+			err = o.db.QueryRowContext(ctx, `SELECT prev FROM result WHERE number = ?`, ack.Number+1).Scan(&own)
+		}
+		if errors.Is(err, sql.ErrNoRows) {
+			return fmt.Errorf("%w: result %d", ErrGone, ack.Number)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if !bytes.Equal(own, ack.Chain) {
+		return fmt.Errorf("%w: number %d", ErrAckChain, ack.Number)
+	}
+	return nil
+}
+
+// ackStep is how coarsely the times of acknowledgements are remembered.
+const ackStep = 10 * time.Minute
+
+func step(t time.Time) int64 { return t.UnixMilli() / ackStep.Milliseconds() }
+
+func (o *Outbox) setAcked(ctx context.Context, number uint64) error {
+	o.stale = true
+	tx, err := o.db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	now := o.cfg.Now()
+	_, err = tx.ExecContext(ctx, `UPDATE meta SET acked = ? WHERE id = 1`, number)
+	if err == nil {
+		// After a rewind, and after a clock that ran ahead.
+		_, err = tx.ExecContext(ctx, `DELETE FROM acked WHERE number > ? OR step > ?`, number, step(now))
+	}
+	if err == nil {
+		_, err = tx.ExecContext(ctx, `INSERT OR REPLACE INTO acked (step, number) VALUES (?, ?)`, step(now), number)
+	}
+	if err != nil {
+		return errors.Join(err, tx.Rollback())
+	}
+	if err := tx.Commit(); err != nil {
+		return err
+	}
+	o.stale = false
+	o.head.acked = number
+	return o.loadOldest(ctx)
+}
+
+// tidyEvery and tidyRows say how often acknowledgements lead to tidying up.
+const (
+	tidyEvery = time.Minute
+	tidyRows  = 100
+)
+
+// tidy prunes now and then. A failure is not the acknowledgement's: it is
+// logged, and the next one tries again.
+func (o *Outbox) tidy(ctx context.Context) {
+	now := o.cfg.Now()
+	if o.head.acked-min(o.tidiedAt, o.head.acked) < tidyRows && now.Sub(o.tidied).Abs() < tidyEvery {
+		return
+	}
+	o.tidied, o.tidiedAt = now, o.head.acked
+	if err := o.prune(ctx); err != nil {
+		o.stale = true
+		o.cfg.Log.Warn("outbox: acknowledged results could not be deleted", "err", err)
+	}
+}
+
+// pruneStep bounds the rows that one call deletes, so that an Append never
+// waits long behind it.
+const pruneStep = 500
+
+// prune deletes acknowledged results whose time of grace is over.
+func (o *Outbox) prune(ctx context.Context) error {
+	var upTo uint64
+	over := step(o.cfg.Now().Add(-o.cfg.KeepAge))
+	if o.cfg.KeepAge < 0 {
+		upTo = o.head.acked
+	} else if err := o.db.QueryRowContext(ctx, `SELECT coalesce(max(number), 0) FROM acked WHERE step < ?`, over).Scan(&upTo); err != nil {
+		return err
+	}
+	keepRows := uint64(max(o.cfg.KeepBytes, 0) / o.rowAverage())
+	if o.head.acked > keepRows {
+		upTo = max(upTo, o.head.acked-keepRows)
+	}
+	return o.deleteUpTo(ctx, upTo)
+}
+
+// pruneFor deletes acknowledged results, whatever their age, to make room.
+func (o *Outbox) pruneFor(ctx context.Context, need int64) error {
+	return o.deleteUpTo(ctx, o.head.first+uint64(need/o.rowAverage())+pruneStep)
+}
+
+// deleteUpTo deletes the oldest rows, never the newest acknowledged one, which
+// the next row follows on, and not more than pruneStep.
+func (o *Outbox) deleteUpTo(ctx context.Context, upTo uint64) error {
+	if o.head.acked == 0 || o.head.first == 0 {
+		return nil
+	}
+	upTo = min(upTo, o.head.acked-1, o.head.first+pruneStep-1)
+	if upTo < o.head.first {
+		return nil
+	}
+	if _, err := o.db.ExecContext(ctx, `DELETE FROM result WHERE number <= ?`, upTo); err != nil {
+		return err
+	}
+	if _, err := o.db.ExecContext(ctx, `DELETE FROM acked WHERE number <= ? AND step < ?`, upTo, step(o.cfg.Now())); err != nil {
+		return err
+	}
+	if _, err := o.db.ExecContext(ctx, `PRAGMA incremental_vacuum(256)`); err != nil {
+		return err
+	}
+	return o.measure(ctx)
+}

@@ -1,0 +1,84 @@
+package offline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"syscall"
+
+	"github.com/mattn/go-sqlite3"
+
+	"gateagent/internal/durable"
+)
+
+// damageError is damage that the database itself did not notice.
+type damageError string
+
+func damage(what string) error { return damageError(what) }
+
+func (d damageError) Error() string { return "damaged: " + string(d) }
+
+// isDamage tells a damaged database from a disk that is full, slow or gone.
+func isDamage(err error) bool {
+	var own damageError
+	var sq sqlite3.Error
+	return errors.As(err, &own) || errors.As(err, &sq) && (sq.Code == sqlite3.ErrCorrupt || sq.Code == sqlite3.ErrNotADB)
+}
+
+// replace sets a damaged database aside and begins a new one, so that the
+// gate goes on. The old file stays for whoever can save more from it; open
+// admissions and referrals are carried over as far as they can be read.
+func (o *Outbox) replace(ctx context.Context, why error) error {
+	open := o.salvageOpen(ctx)
+	if o.db != nil {
+		// A damaged file may fail to close; it is moved away all the same.
+		_ = o.db.Close()
+		o.db = nil
+	}
+	aside, err := o.setAside()
+	if err != nil {
+		return fmt.Errorf("%w; it cannot be set aside: %w", why, err)
+	}
+	o.head, o.pages = head{}, pages{}
+	if err := o.openOnce(ctx); err != nil {
+		return fmt.Errorf("begin a new outbox: %w", err)
+	}
+	for _, rec := range open {
+		if err := o.carryOpen(ctx, rec); err != nil {
+			return fmt.Errorf("begin a new outbox: %w", err)
+		}
+	}
+	text := fmt.Sprintf("the outbox was damaged and is set aside as %s; a new one began; results that central had not acknowledged are in that file", aside)
+	o.note("database", "fault", text)
+	o.cfg.Log.Error("outbox damaged", "set_aside", aside, "why", why, "new_epoch", o.head.epoch, "open_carried", len(open))
+	return nil
+}
+
+// setAside renames the folder of the database. One rename: a database without
+// its log would be an older one that gives numbers twice, and a log beside a
+// new database would be played into it.
+func (o *Outbox) setAside() (string, error) {
+	aside := filepath.Join(o.cfg.Dir, dbFolder+".damaged-"+o.cfg.Now().UTC().Format("20060102T150405.000000000"))
+	return aside, durable.Rename(filepath.Dir(o.path), aside)
+}
+
+// explain makes an error say which file, what happened and what to do.
+func (o *Outbox) explain(what string, err error) error {
+	var sq sqlite3.Error
+	remedy := ""
+	if errors.As(err, &sq) {
+		switch {
+		case sq.Code == sqlite3.ErrFull || sq.SystemErrno == syscall.ENOSPC || sq.SystemErrno == syscall.EDQUOT:
+			err = fmt.Errorf("%w: %w", ErrDiskFull, err)
+			remedy = "; nothing was written: free space on this file system, the outbox goes on by itself"
+		case sq.Code == sqlite3.ErrReadonly || sq.Code == sqlite3.ErrCantOpen || sq.Code == sqlite3.ErrPerm:
+			remedy = "; give the state folder to the agent's user and check that its file system is mounted writable"
+		case sq.Code == sqlite3.ErrIoErr:
+			remedy = "; the disk reports errors: check the kernel log, replace the disk"
+		case sq.Code == sqlite3.ErrBusy:
+			remedy = "; another program holds the database: close it"
+		}
+	}
+	return fmt.Errorf("outbox %s: %s: %w%s", o.path, what, err, remedy)
+}

@@ -1,0 +1,105 @@
+// Package offline is the outbox: every result of the gate, on disk, until
+// central itself has acknowledged it.
+//
+// The guarantee. When Append returns a number, the record is committed and
+// synced: no crash of the agent and no power cut takes it away, and the
+// number is never given to another record of the same epoch. When Append
+// returns an error, the gate must stay shut; nothing half-written is left.
+// (ErrUnsure alone leaves open whether the record is there: the disk did not
+// answer in time.) A record leaves the disk only after Acknowledge was given
+// central's word for it with the chain hash of this very row, and then only
+// after a time of grace, in case central is restored from an older backup.
+//
+// Records are numbered from 1 within an epoch, sixteen random bytes that a
+// new database draws for itself, and each carries the hash of the one before,
+// so that a removed, altered or reordered record shows.
+//
+// An admission stays open in the same database until a passage is appended
+// for it, a referral until a resolution is: both survive a restart.
+package offline
+
+import (
+	"errors"
+	"log/slog"
+	"time"
+)
+
+// Errors that callers tell apart. The wrapping text names path and remedy.
+var (
+	// ErrFull: the configured bound is reached.
+	ErrFull = errors.New("the outbox is full")
+	// ErrDiskFull: the file system is.
+	ErrDiskFull = errors.New("the disk is full")
+	// ErrUnsure: the disk did not answer in time; the record may or may not
+	// turn out to be there. The gate stays shut.
+	ErrUnsure = errors.New("the disk did not answer in time")
+	// ErrInUse: another agent holds the state folder.
+	ErrInUse = errors.New("the state folder is in use")
+	// ErrClosed: the outbox was closed.
+	ErrClosed = errors.New("the outbox is closed")
+	// ErrForeignAck: the acknowledgement is for another kiosk or epoch.
+	ErrForeignAck = errors.New("acknowledgement for another kiosk or epoch")
+	// ErrAckChain: the acknowledged hash is not this row's.
+	ErrAckChain = errors.New("acknowledgement of another content")
+	// ErrAckAhead: central holds results that this database never had, so the
+	// state folder was restored from an older copy or is used twice.
+	ErrAckAhead = errors.New("acknowledgement of results that were never stored here")
+	// ErrGone: central asks for results that are no longer kept.
+	ErrGone = errors.New("results that central asks for are no longer kept")
+)
+
+// Defaults of Config.
+const (
+	DefaultMaxBytes  = 2 << 30
+	DefaultMinFree   = 64 << 20
+	DefaultKeepAge   = 7 * 24 * time.Hour
+	DefaultKeepBytes = 256 << 20
+	DefaultTimeout   = 2 * time.Second
+)
+
+// Config says where the outbox lies and how much it may hold.
+type Config struct {
+	Dir   string // state folder of the agent; made with mode 0700
+	Kiosk string // name of the kiosk, part of every chain hash
+	Log   *slog.Logger
+
+	// MaxBytes bounds the database. At the bound an admission is refused;
+	// other records still find the reserve of a sixteenth.
+	MaxBytes int64
+	// MinFree is what the file system must have left for an admission.
+	// Negative switches the check off.
+	MinFree int64
+	// KeepAge and KeepBytes bound the acknowledged results that are kept for a
+	// central restored from a backup. Negative keeps none.
+	KeepAge   time.Duration
+	KeepBytes int64
+	// Timeout bounds each call whose context has no earlier deadline.
+	Timeout time.Duration
+	// Now is the clock of grace periods and names; time.Now when nil.
+	Now func() time.Time
+}
+
+func (c Config) withDefaults() Config {
+	if c.MaxBytes == 0 {
+		c.MaxBytes = DefaultMaxBytes
+	}
+	if c.MinFree == 0 {
+		c.MinFree = DefaultMinFree
+	}
+	if c.KeepAge == 0 {
+		c.KeepAge = DefaultKeepAge
+	}
+	if c.KeepBytes == 0 {
+		c.KeepBytes = DefaultKeepBytes
+	}
+	if c.Timeout <= 0 {
+		c.Timeout = DefaultTimeout
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	return c
+}

@@ -1,0 +1,297 @@
+package offline
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"gateagent/gate"
+	"gateagent/gate/wire"
+)
+
+// Outbox is the open outbox of one kiosk. Its methods may be called from
+// several goroutines.
+type Outbox struct {
+	cfg  Config
+	path string
+	lock *os.File
+
+	// turn is held by whoever works on the database: a channel and not a
+	// mutex, so that waiting for it has a deadline.
+	turn chan struct{}
+	// The following belong to the holder of turn.
+	db     *sql.DB
+	head   head
+	stale  bool // head may be behind the database: load before use
+	closed bool
+	pages  pages
+	// When and at which number acknowledged rows were last pruned.
+	tidied   time.Time
+	tidiedAt uint64
+
+	notify chan struct{}
+
+	mu      sync.Mutex // guards what the quick getters read
+	queue   wire.Queue
+	notices map[string]gate.Notice // by source
+}
+
+// head is where the chain stands.
+type head struct {
+	epoch  string
+	first  uint64 // oldest row that is still kept, 0 when there is none
+	last   uint64 // newest number ever given
+	chain  []byte // chain hash at last
+	acked  uint64
+	oldest time.Time // of the oldest result that is not acknowledged
+}
+
+// Open takes the state folder for this process and opens the outbox in it. A
+// damaged database is set aside under another name and a new one, with a new
+// epoch, begins.
+func Open(ctx context.Context, cfg Config) (*Outbox, error) {
+	cfg = cfg.withDefaults()
+	if err := wire.CheckName(cfg.Kiosk); err != nil {
+		return nil, fmt.Errorf("outbox: %w", err)
+	}
+	if err := prepareDir(cfg.Dir); err != nil {
+		return nil, err
+	}
+	lock, err := lockDir(cfg.Dir)
+	if err != nil {
+		return nil, err
+	}
+	o := &Outbox{
+		cfg: cfg, path: filepath.Join(cfg.Dir, dbFolder, dbName), lock: lock,
+		turn: make(chan struct{}, 1), notify: make(chan struct{}, 1),
+		notices: make(map[string]gate.Notice),
+	}
+	if err := o.open(ctx); err != nil {
+		return nil, errors.Join(o.explain("open", err), lock.Close())
+	}
+	cfg.Log.Info("outbox open", "path", o.path, "epoch", o.head.epoch, "last", o.head.last, "acknowledged", o.head.acked)
+	return o, nil
+}
+
+// open opens the database and loads the head; a damaged one is replaced.
+func (o *Outbox) open(ctx context.Context) error {
+	err := o.openOnce(ctx)
+	if !isDamage(err) {
+		return err
+	}
+	return o.replace(ctx, err)
+}
+
+func (o *Outbox) openOnce(ctx context.Context) error {
+	db, err := openDB(ctx, o.path, o.cfg.Kiosk, o.cfg.Now())
+	if err != nil {
+		return err
+	}
+	o.db = db
+	if err := o.load(ctx); err != nil {
+		o.db = nil
+		return errors.Join(err, db.Close())
+	}
+	return nil
+}
+
+// verifyRows is how many of the newest rows are proven when the outbox opens:
+// what a crash could have touched, at a cost that does not grow with the
+// backlog. The rest is proven when it is sent.
+const verifyRows = 64
+
+// load reads the head from the database and proves the newest rows.
+func (o *Outbox) load(ctx context.Context) error {
+	var h head
+	var kiosk string
+	if err := o.db.QueryRowContext(ctx, `SELECT kiosk, epoch, acked FROM meta WHERE id = 1`).Scan(&kiosk, &h.epoch, &h.acked); err != nil {
+		if errors.Is(err, sql.ErrNoRows) {
+			return damage("the epoch is missing")
+		}
+		return err
+	}
+	if kiosk != o.cfg.Kiosk {
+		return fmt.Errorf("it belongs to kiosk %q and this agent is %q; give each kiosk its own state folder", kiosk, o.cfg.Kiosk)
+	}
+	if wire.CheckEpoch(h.epoch) != nil {
+		return damage("the epoch is not 32 hex digits")
+	}
+	if err := o.db.QueryRowContext(ctx, `SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'result'), 0)`).Scan(&h.last); err != nil {
+		return err
+	}
+	h.chain = wire.ChainStart()
+	if h.last > 0 {
+		after := uint64(0)
+		if h.last > verifyRows {
+			after = max(h.last-verifyRows, h.acked)
+		}
+		chain, err := o.proveRows(ctx, h.epoch, after, h.last)
+		if err != nil {
+			return err
+		}
+		h.chain = chain
+	}
+	if h.acked > h.last {
+		return damage("more is acknowledged than was ever stored")
+	}
+	o.head = h
+	if err := o.loadOldest(ctx); err != nil {
+		return err
+	}
+	o.stale = false
+	return o.measure(ctx)
+}
+
+// proveRows checks the rows after a number up to last and returns the chain
+// hash at last. Rows at and below the acknowledged number may be gone.
+func (o *Outbox) proveRows(ctx context.Context, epoch string, after, last uint64) ([]byte, error) {
+	rows, err := o.db.QueryContext(ctx, `SELECT number, prev, hash, chain, body FROM result WHERE number >= ? ORDER BY number`, max(after, 1))
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var chain []byte
+	var number uint64
+	for rows.Next() {
+		var e wire.Entry
+		var stored []byte
+		if err := rows.Scan(&e.Number, &e.Prev, &e.Hash, &stored, &e.Body); err != nil {
+			return nil, err
+		}
+		if chain != nil && (e.Number != number+1 || !bytes.Equal(e.Prev, chain)) {
+			return nil, damage(fmt.Sprintf("result %d does not follow result %d", e.Number, number))
+		}
+		next, err := wire.ChainNext(o.cfg.Kiosk, epoch, e.Number, e.Prev, e.Hash)
+		if err != nil || !bytes.Equal(next, stored) || !bytes.Equal(e.Hash, wire.BodyHash(e.Body)) {
+			return nil, damage(fmt.Sprintf("result %d does not match its hashes", e.Number))
+		}
+		chain, number = next, e.Number
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	if number != last {
+		return nil, damage(fmt.Sprintf("the newest result is %d and should be %d", number, last))
+	}
+	return chain, nil
+}
+
+// loadOldest reads when the oldest unacknowledged result is from.
+func (o *Outbox) loadOldest(ctx context.Context) error {
+	o.head.oldest = time.Time{}
+	if o.head.acked < o.head.last {
+		var ms int64
+		if err := o.db.QueryRowContext(ctx, `SELECT at FROM result WHERE number = ?`, o.head.acked+1).Scan(&ms); err != nil {
+			if errors.Is(err, sql.ErrNoRows) {
+				return damage(fmt.Sprintf("result %d is missing", o.head.acked+1))
+			}
+			return err
+		}
+		o.head.oldest = time.UnixMilli(ms).UTC()
+	}
+	o.publish()
+	return nil
+}
+
+// publish copies the head for the quick getters.
+func (o *Outbox) publish() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.queue = wire.Queue{
+		Epoch: o.head.epoch, Last: o.head.last, Acknowledged: o.head.acked, Oldest: o.head.oldest,
+		Bytes: o.pages.used(), MaxBytes: o.cfg.MaxBytes,
+	}
+}
+
+// do runs fn with the database to itself. The work goes on when the context
+// ends first, since a commit cannot be taken back; the caller then gets
+// ErrUnsure.
+func do[T any](ctx context.Context, o *Outbox, what string, fn func(context.Context) (T, error)) (T, error) {
+	type result struct {
+		v   T
+		err error
+	}
+	var none T
+	ctx, cancel := context.WithTimeout(ctx, o.cfg.Timeout)
+	defer cancel()
+	select {
+	case o.turn <- struct{}{}:
+	case <-ctx.Done():
+		return none, o.explain(what, fmt.Errorf("nothing was written, earlier work has not ended: %w", ctx.Err()))
+	}
+	if o.closed {
+		<-o.turn
+		return none, o.explain(what, ErrClosed)
+	}
+	done := make(chan result, 1)
+	go func() {
+		// Not the caller's context: SQLite would be interrupted in a commit.
+		work, cancel := context.WithTimeout(context.WithoutCancel(ctx), workLimit)
+		defer cancel()
+		v, err := fn(work)
+		<-o.turn
+		done <- result{v, err}
+	}()
+	select {
+	case r := <-done:
+		if r.err != nil {
+			return none, o.explain(what, r.err)
+		}
+		return r.v, nil
+	case <-ctx.Done():
+		return none, o.explain(what, fmt.Errorf("%w: %w", ErrUnsure, ctx.Err()))
+	}
+}
+
+// workLimit bounds the work itself, far beyond any caller's patience, so that
+// a disk that comes back finds an agent that still works.
+const workLimit = time.Minute
+
+// Close waits for the running write, closes the database and lets go of the
+// state folder. It may be called twice.
+func (o *Outbox) Close() error {
+	limit := time.NewTimer(o.cfg.Timeout)
+	defer limit.Stop()
+	select {
+	case o.turn <- struct{}{}:
+	case <-limit.C:
+		// The database stays open: closing it under a commit is worse.
+		return o.explain("close", fmt.Errorf("%w; the state folder stays locked until the process ends", ErrUnsure))
+	}
+	defer func() { <-o.turn }()
+	if o.closed {
+		return nil
+	}
+	o.closed = true
+	var err error
+	if o.db != nil {
+		err = o.db.Close()
+	}
+	return errors.Join(err, o.lock.Close())
+}
+
+// Notify carries a token after each Append: one reader learns that there is
+// something to send.
+func (o *Outbox) Notify() <-chan struct{} { return o.notify }
+
+// Queue says how much waits for central.
+func (o *Outbox) Queue() wire.Queue {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.queue
+}
+
+// Depth is the number of results that central has not acknowledged.
+func (o *Outbox) Depth() int {
+	q := o.Queue()
+	return int(q.Last - q.Acknowledged)
+}
+
+// Oldest is the time of the oldest of them, zero when there is none.
+func (o *Outbox) Oldest() time.Time { return o.Queue().Oldest }

@@ -1,0 +1,199 @@
+package offline
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"database/sql/driver"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/mattn/go-sqlite3"
+
+	"gateagent/internal/durable"
+)
+
+const (
+	// The database has a folder of its own, so that it and its log are set
+	// aside by one rename.
+	dbFolder      = "outbox"
+	dbName        = "outbox.db"
+	applicationID = 0x474f4231 // "GOB1": a file of another program is not opened
+	schemaVersion = 1
+)
+
+// schema of the database. The newest acknowledged row is never deleted: the
+// next one follows on its chain hash.
+const schema = `
+CREATE TABLE meta (
+	id      INTEGER PRIMARY KEY CHECK (id = 1),
+	kiosk   TEXT    NOT NULL,
+	epoch   TEXT    NOT NULL,
+	created INTEGER NOT NULL,
+	acked   INTEGER NOT NULL DEFAULT 0
+) STRICT;
+-- AUTOINCREMENT: a number is never used twice, also after deletion.
+CREATE TABLE result (
+	number INTEGER PRIMARY KEY AUTOINCREMENT,
+	at     INTEGER NOT NULL, -- ms, as the record says
+	prev   BLOB    NOT NULL, -- chain hash before
+	hash   BLOB    NOT NULL, -- of body
+	chain  BLOB    NOT NULL, -- chain hash at number
+	body   BLOB    NOT NULL
+) STRICT;
+-- What awaits a second record: an admission its passage, a referral its
+-- resolution. body is the part of the decision that staff need.
+CREATE TABLE open_tx (
+	tx     TEXT PRIMARY KEY,
+	kind   TEXT    NOT NULL,
+	number INTEGER NOT NULL,
+	body   BLOB    NOT NULL
+) STRICT;
+CREATE INDEX open_by_kind ON open_tx (kind, number);
+-- The number acknowledged at the end of each step of time: decides how long
+-- rows stay.
+CREATE TABLE acked (
+	step   INTEGER PRIMARY KEY,
+	number INTEGER NOT NULL
+) STRICT;
+`
+
+// connector opens connections without registering a driver for the process.
+type connector struct {
+	driver *sqlite3.SQLiteDriver
+	dsn    string
+}
+
+func (c connector) Connect(context.Context) (driver.Conn, error) { return c.driver.Open(c.dsn) }
+func (c connector) Driver() driver.Driver                        { return c.driver }
+
+// pragmas are set on every connection and then read back: the driver is built
+// with synchronous=NORMAL for WAL, which loses committed rows in a power cut.
+// Exclusive locking is asked for in the DSN too, since the driver reads the
+// file before it calls us, and only a file that was never read otherwise keeps
+// the index of its log in memory: no shared memory file that needs disk space.
+var pragmas = []struct{ name, set, want string }{
+	{"locking_mode", "EXCLUSIVE", "exclusive"},
+	{"journal_mode", "WAL", "wal"},
+	{"synchronous", "FULL", "2"},
+	{"trusted_schema", "OFF", "0"},
+	{"cell_size_check", "ON", "1"},
+	{"journal_size_limit", "8388608", "8388608"},
+	{"temp_store", "MEMORY", "2"},
+}
+
+func setPragmas(c *sqlite3.SQLiteConn) error {
+	// Deleted rows give their space back in steps. It can be chosen in an
+	// empty file alone, and in any other the statement would write.
+	size, err := readPragma(c, "page_count")
+	if err != nil {
+		return err
+	}
+	if size == "0" {
+		if _, err := c.Exec("PRAGMA auto_vacuum=INCREMENTAL", nil); err != nil {
+			return fmt.Errorf("pragma auto_vacuum: %w", err)
+		}
+	}
+	for _, p := range pragmas {
+		if _, err := c.Exec("PRAGMA "+p.name+"="+p.set, nil); err != nil {
+			return fmt.Errorf("pragma %s: %w", p.name, err)
+		}
+		got, err := readPragma(c, p.name)
+		if err != nil {
+			return err
+		}
+		if got != p.want {
+			return fmt.Errorf("pragma %s is %s and should be %s", p.name, got, p.want)
+		}
+	}
+	return nil
+}
+
+func readPragma(c *sqlite3.SQLiteConn, name string) (string, error) {
+	rows, err := c.Query("PRAGMA "+name, nil)
+	if err != nil {
+		return "", fmt.Errorf("pragma %s: %w", name, err)
+	}
+	got := make([]driver.Value, 1)
+	if err := errors.Join(rows.Next(got), rows.Close()); err != nil {
+		return "", fmt.Errorf("pragma %s: %w", name, err)
+	}
+	return fmt.Sprint(got[0]), nil
+}
+
+// openDB opens or creates the database file.
+func openDB(ctx context.Context, path, kiosk string, now time.Time) (*sql.DB, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, err
+	}
+	// Made here and not by SQLite for its mode: the log takes the same.
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.Close(); err != nil {
+		return nil, err
+	}
+	dsn := (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath()}).String() + "?_locking_mode=EXCLUSIVE&_txlock=immediate&_busy_timeout=500"
+	db := sql.OpenDB(connector{&sqlite3.SQLiteDriver{ConnectHook: setPragmas}, dsn})
+	// One connection: it holds the file exclusively, and one writer is what
+	// keeps numbers and chain in order.
+	db.SetMaxOpenConns(1)
+	if err := createSchema(ctx, db, kiosk, now); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	for dir := filepath.Dir(path); ; dir = filepath.Dir(dir) {
+		if err := durable.SyncDir(dir); err != nil {
+			return nil, errors.Join(err, db.Close())
+		}
+		if filepath.Base(dir) != dbFolder {
+			break // the state folder itself
+		}
+	}
+	return db, nil
+}
+
+// createSchema fills an empty database and refuses one of another program,
+// version or kiosk.
+func createSchema(ctx context.Context, db *sql.DB, kiosk string, now time.Time) error {
+	var app, version, tables int
+	err := db.QueryRowContext(ctx, `SELECT (SELECT application_id FROM pragma_application_id), (SELECT user_version FROM pragma_user_version),
+		(SELECT count(*) FROM sqlite_schema)`).Scan(&app, &version, &tables)
+	if err != nil {
+		return err
+	}
+	if app == 0 && version == 0 && tables == 0 {
+		return fillSchema(ctx, db, kiosk, now)
+	}
+	if app != applicationID {
+		return fmt.Errorf("the file belongs to another program (application id %#x); move it away", app)
+	}
+	if version != schemaVersion {
+		return fmt.Errorf("the file has schema version %d and this agent knows %d; install a newer agent", version, schemaVersion)
+	}
+	return nil
+}
+
+func fillSchema(ctx context.Context, db *sql.DB, kiosk string, now time.Time) error {
+	epoch := make([]byte, 16)
+	if _, err := rand.Read(epoch); err != nil {
+		return fmt.Errorf("draw an epoch: %w", err)
+	}
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, schema+fmt.Sprintf("PRAGMA application_id=%d; PRAGMA user_version=%d;", applicationID, schemaVersion))
+	if err == nil {
+		_, err = tx.ExecContext(ctx, `INSERT INTO meta (id, kiosk, epoch, created) VALUES (1, ?, ?, ?)`, kiosk, hex.EncodeToString(epoch), now.UnixMilli())
+	}
+	if err != nil {
+		return errors.Join(err, tx.Rollback())
+	}
+	return tx.Commit()
+}
