@@ -302,7 +302,35 @@ func (s *Signer) CheckSignature(c *Certificate) error {
 	if c.KeyErr != nil {
 		return c.KeyErr
 	}
-	return c.Key.Verify(s.alg, s.attrs, s.signature)
+	err := c.Key.Verify(s.alg, s.attrs, s.signature)
+	if !errors.Is(err, ErrSignature) {
+		return err
+	}
+	// DER sorts a SET. Some signers sort what they sign and not what they
+	// send, so the sorted form is tried where the form as sent does not fit.
+	if sorted := sortSet(s.attrs); !bytes.Equal(sorted, s.attrs) {
+		return c.Key.Verify(s.alg, sorted, s.signature)
+	}
+	return err
+}
+
+// sortSet encodes a SET OF with its elements in DER order (X.690 section
+// 11.6).
+func sortSet(raw []byte) []byte {
+	v, err := ber.Expect(raw, ber.Set)
+	if err != nil {
+		return raw
+	}
+	parts, err := ber.Children(v)
+	if err != nil {
+		return raw
+	}
+	slices.SortFunc(parts, func(a, b ber.TLV) int { return bytes.Compare(a.Raw, b.Raw) })
+	all := make([][]byte, len(parts))
+	for i, p := range parts {
+		all[i] = p.Raw
+	}
+	return ber.Make(ber.Set, all...)
 }
 
 // Digest is the hash that the signer names for the content, 0 when unknown.

@@ -1,0 +1,224 @@
+package document
+
+import (
+	"crypto/sha256"
+	"errors"
+	"slices"
+	"sync"
+
+	"gateagent/match/document/pki"
+)
+
+// Trust holds the country signing certificates (CSCA) and revocation lists
+// that documents are judged by. The zero value trusts nobody. Signatures are
+// verified when they are first needed, and once. It is safe for concurrent
+// use.
+type Trust struct {
+	mu     sync.Mutex
+	known  map[[sha256.Size]byte]bool
+	byName map[string][]*csca
+	byKey  map[string][]*csca
+	crls   []*crl
+}
+
+// csca is a certificate that may be an anchor or a link.
+type csca struct {
+	cert   *pki.Certificate
+	proven bool
+	failed bool // the search for a proof ended without one
+}
+
+// crl is a revocation list whose signature may not have been looked at yet.
+type crl struct {
+	list    *pki.CRL
+	checked bool
+	proven  bool
+}
+
+// maxCandidates bounds how many certificates are tried for one issuer.
+const maxCandidates = 64
+
+var errNotCSCA = errors.New("is no certificate of a country signing authority")
+
+// mayIssue says whether a certificate can be a CSCA or link certificate: key
+// usage decides, and basic constraints only where there is none, because
+// issuers get the latter wrong (ICAO 9303-12 section 7.1, table 5).
+func mayIssue(c *pki.Certificate) bool {
+	if c.KeyUsage.Present {
+		return c.KeyUsage.May(pki.UsageCertSign)
+	}
+	return c.CA || c.SelfIssued()
+}
+
+// add takes a certificate in as a candidate. Being in the folder makes it an
+// anchor only if it is signed by itself.
+func (t *Trust) add(c *pki.Certificate) error {
+	if c.KeyErr != nil {
+		return c.KeyErr
+	}
+	if !mayIssue(c) {
+		return errNotCSCA
+	}
+	t.insert(&csca{cert: c})
+	return nil
+}
+
+func (t *Trust) insert(c *csca) {
+	if t.known == nil {
+		t.known = map[[sha256.Size]byte]bool{}
+		t.byName, t.byKey = map[string][]*csca{}, map[string][]*csca{}
+	}
+	sum := sha256.Sum256(c.cert.Raw)
+	if t.known[sum] {
+		return
+	}
+	t.known[sum] = true
+	t.byName[c.cert.Subject.Key] = append(t.byName[c.cert.Subject.Key], c)
+	if id := string(c.cert.KeyID()); id != "" {
+		t.byKey[id] = append(t.byKey[id], c)
+	}
+}
+
+// candidates finds who may have issued under a name and key identifier: same
+// name or same key, and the same country (ICAO 9303-12 section 7.1.1: the
+// country of issuer and subject must be the same).
+func (t *Trust) candidates(issuer pki.Name, keyID []byte) []*csca {
+	var out []*csca
+	for _, list := range [][]*csca{t.byKey[string(keyID)], t.byName[issuer.Key]} {
+		for _, c := range list {
+			if sameCountry(c.cert.Subject, issuer) && !slices.Contains(out, c) && len(out) < maxCandidates {
+				out = append(out, c)
+			}
+		}
+	}
+	return out
+}
+
+// sameCountry compares the countries of two names; one that states none fits.
+func sameCountry(a, b pki.Name) bool {
+	return a.Country == "" || b.Country == "" || a.Country == b.Country
+}
+
+// isProven says whether c is an anchor or a proven link certificate.
+func (t *Trust) isProven(c *csca) bool {
+	if !c.proven && !c.failed {
+		c.failed = !t.prove(c, map[*csca]bool{})
+	}
+	return c.proven
+}
+
+// prove searches for a chain from c to a certificate that is signed by
+// itself. Only success is remembered on the way: a failure may be due to
+// where the search began.
+func (t *Trust) prove(c *csca, visited map[*csca]bool) bool {
+	if c.proven {
+		return true
+	}
+	if c.failed || visited[c] || !sameCountry(c.cert.Issuer, c.cert.Subject) {
+		return false
+	}
+	visited[c] = true
+	if signsItself(c.cert) {
+		c.proven = true
+		return true
+	}
+	for _, p := range t.candidates(c.cert.Issuer, c.cert.AuthorityKeyID) {
+		if p != c && t.prove(p, visited) && c.cert.CheckSignatureFrom(p.cert) == nil {
+			c.proven = true
+			return true
+		}
+	}
+	return false
+}
+
+func signsItself(c *pki.Certificate) bool {
+	if !c.SelfIssued() || len(c.AuthorityKeyID) > 0 && !c.HasKeyID(c.AuthorityKeyID) {
+		return false
+	}
+	return c.CheckSignatureFrom(c) == nil
+}
+
+// Errors of the search for an issuer.
+var (
+	errNoCSCA  = errors.New("no trusted CSCA is known for it")
+	errForgery = errors.New("its signature is not that of the CSCA it names")
+)
+
+// issuerOf finds the proven CSCA that signed a certificate. Among several
+// certificates of the same key it takes one that is good by the given test.
+// Where the CSCA that the certificate names is known and did not sign it, the
+// CSCA comes with an error; errNoCSCA comes alone.
+func (t *Trust) issuerOf(c *pki.Certificate, good func(*pki.Certificate) bool) (*pki.Certificate, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var signed, named *pki.Certificate
+	var unsupported error
+	for _, p := range t.candidates(c.Issuer, c.AuthorityKeyID) {
+		if !t.isProven(p) {
+			continue
+		}
+		err := c.CheckSignatureFrom(p.cert)
+		switch {
+		case err == nil:
+			if signed == nil || !good(signed) && good(p.cert) {
+				signed = p.cert
+			}
+		case errors.Is(err, pki.ErrUnsupported):
+			unsupported, named = err, p.cert
+		case named == nil && names(c, p.cert):
+			named = p.cert
+		}
+	}
+	switch {
+	case signed != nil:
+		return signed, nil
+	case unsupported != nil:
+		return named, unsupported
+	case named != nil:
+		return named, errForgery
+	}
+	return nil, errNoCSCA
+}
+
+// names says whether a certificate states that this very CSCA signed it. A
+// state keeps its name when it takes a new key, so the key identifier
+// decides; only a certificate without one is bound by the name alone.
+func names(c, issuer *pki.Certificate) bool {
+	if len(c.AuthorityKeyID) > 0 {
+		return issuer.HasKeyID(c.AuthorityKeyID)
+	}
+	return true
+}
+
+// crlsFor gives the proven revocation lists that speak for certificates of an
+// issuer: those under its name as the certificate or the CSCA writes it.
+func (t *Trust) crlsFor(c, issuer *pki.Certificate) []*pki.CRL {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var out []*pki.CRL
+	for _, l := range t.crls {
+		if key := l.list.Issuer.Key; key != c.Issuer.Key && key != issuer.Subject.Key {
+			continue
+		}
+		if t.isProvenCRL(l) {
+			out = append(out, l.list)
+		}
+	}
+	return out
+}
+
+func (t *Trust) isProvenCRL(l *crl) bool {
+	if l.checked {
+		return l.proven
+	}
+	l.checked = true
+	for _, p := range t.candidates(l.list.Issuer, l.list.AuthorityKeyID) {
+		// CSCAs without the usage bit sign lists all the same; the bit is
+		// not what the proof rests on.
+		if t.isProven(p) && l.list.CheckSignatureFrom(p.cert) == nil {
+			l.proven = true
+			break
+		}
+	}
+	return l.proven
+}
