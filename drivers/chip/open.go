@@ -1,0 +1,268 @@
+package chip
+
+import (
+	"bytes"
+	"context"
+	"errors"
+
+	"gateagent/gate"
+	"gateagent/internal/ber"
+)
+
+const (
+	stepCardAccess  = "EF.CardAccess"
+	stepApplication = "application selection"
+)
+
+// folder is where file selections start.
+type folder byte
+
+const (
+	folderUnknown folder = iota
+	folderMaster
+	folderApplication
+)
+
+// place is what the chip has selected, as far as we know.
+type place struct {
+	folder folder
+	file   gate.File
+}
+
+// eMRTD application (ICAO 9303-10 section 3.11.2).
+var applicationID = []byte{0xA0, 0x00, 0x00, 0x02, 0x47, 0x10, 0x01}
+
+func selectApplication() command {
+	return command{ins: insSelect, p1: 4, p2: 0x0C, data: applicationID}
+}
+func selectMaster() command {
+	return command{ins: insSelect, p2: 0x0C, data: []byte{0x3F, 0x00}}
+}
+func selectFile(id uint16) command {
+	return command{ins: insSelect, p1: 2, p2: 0x0C, data: []byte{byte(id >> 8), byte(id)}}
+}
+
+// Open reads EF.CardAccess, runs PACE, or BAC where the chip offers no PACE at
+// all, and selects the eMRTD application (ICAO 9303-11 section 4.2). A failed
+// PACE ends here: BAC in its place would give an attacker the weaker protocol.
+func (s *Session) Open(ctx context.Context, key gate.AccessKey) (gate.Access, error) {
+	var access gate.Access
+	if err := s.alive(stepApplication); err != nil {
+		return access, err
+	}
+	if s.sm != nil {
+		return access, fault(gate.ChipNonsense, gate.CodeSecureMessaging, stepApplication, 0, errors.New("the chip is open already"))
+	}
+	if key.Empty() {
+		return access, fault(gate.ChipUnsupported, gate.CodeNoKey, stepApplication, 0, nil)
+	}
+	s.key.Wipe()
+	s.key = gate.AccessKey{CAN: bytes.Clone(key.CAN), MRZInfo: bytes.Clone(key.MRZInfo)}
+
+	raw, err := s.cardAccess(ctx)
+	access.CardAccess = bytes.Clone(raw)
+	if err != nil {
+		return access, err
+	}
+	var choice *paceChoice
+	var offered bool
+	if raw != nil {
+		if choice, offered, err = choosePACE(raw); err != nil {
+			return access, fault(gate.ChipNonsense, gate.CodeChipNonsense, stepCardAccess, 0, err)
+		}
+	}
+	switch {
+	case choice == nil && s.pace != nil: // a second try, and now the chip hides PACE
+		return access, fault(gate.ChipNonsense, gate.CodeDowngrade, stepApplication, 0, nil)
+	case choice != nil:
+		pw := choosePassword(s.key)
+		access.Protocol, access.Detail = gate.CheckPACE, choice.String()+" "+pw.name
+		s.pace = choice
+		return access, s.openPACE(ctx, choice, pw)
+	case offered, len(s.key.MRZInfo) == 0:
+		return access, fault(gate.ChipUnsupported, gate.CodeNoProtocol, stepApplication, 0, nil)
+	}
+	if err := s.enterPlain(ctx); err != nil {
+		return access, err
+	}
+	access.Protocol, access.Detail = gate.CheckBAC, "BAC-3DES-CBC-CBC MRZ"
+	return access, s.runBAC(ctx, s.key.MRZInfo)
+}
+
+// openPACE runs PACE and selects the application under its protection.
+func (s *Session) openPACE(ctx context.Context, choice *paceChoice, pw password) error {
+	if err := s.runPACE(ctx, choice, pw); err != nil {
+		return err
+	}
+	s.place = place{}
+	return s.enter(ctx, stepApplication, folderApplication)
+}
+
+// enterPlain selects the application before BAC.
+func (s *Session) enterPlain(ctx context.Context) error {
+	if s.place.folder == folderApplication {
+		return nil
+	}
+	r, err := s.plain(ctx, stepApplication, selectApplication())
+	if err != nil {
+		return err
+	}
+	if !r.ok() {
+		return fault(gate.ChipUnsupported, gate.CodeNoApplication, stepApplication, r.sw, nil)
+	}
+	s.place = place{folder: folderApplication}
+	return nil
+}
+
+// enter selects a folder under secure messaging.
+func (s *Session) enter(ctx context.Context, step string, to folder) error {
+	if s.place.folder == to {
+		return nil
+	}
+	c := selectApplication()
+	if to == folderMaster {
+		c = selectMaster()
+	}
+	s.place = place{}
+	r, err := s.must(ctx, step, c)
+	switch {
+	case err != nil:
+		return err
+	case r.ok():
+		s.place = place{folder: to}
+		return nil
+	case to == folderMaster:
+		return statusFault(step, r.sw)
+	case r.sw == 0x6A82 || r.sw == 0x6A83 || r.sw == 0x6A88:
+		return fault(gate.ChipUnsupported, gate.CodeNoApplication, step, r.sw, nil)
+	}
+	return refused(step, r.sw)
+}
+
+// cardAccess finds and reads EF.CardAccess; nil when the chip has none. The
+// file can be selected at once on most chips, some want the master file
+// selected first (and others refuse just that with 6D00), some the
+// application.
+func (s *Session) cardAccess(ctx context.Context) ([]byte, error) {
+	for _, before := range []func() error{
+		func() error { return nil },
+		func() error { _, err := s.plain(ctx, stepCardAccess, selectMaster()); return err },
+		func() error { return s.enterPlain(ctx) },
+	} {
+		if err := before(); err != nil {
+			return nil, err
+		}
+		r, err := s.plain(ctx, stepCardAccess, selectFile(files[gate.FileCardAccess].id))
+		if err != nil {
+			return nil, err
+		}
+		if !r.ok() {
+			continue
+		}
+		raw, err := s.readPlain(ctx)
+		if raw != nil || err != nil {
+			return raw, err
+		}
+	}
+	return nil, nil
+}
+
+// readPlain reads the selected EF.CardAccess; nil when the chip refuses. It
+// asks for more than the file has, in extended length: so it learns, before
+// any session could be lost by it, whether the chip knows extended length and
+// bears reads past the end.
+func (s *Session) readPlain(ctx context.Context) ([]byte, error) {
+	var r response
+	for _, ne := range s.plainSizes() {
+		var err error
+		if r, err = s.readPlainAt(ctx, 0, ne); err != nil {
+			return nil, err
+		}
+		if len(r.data) > 0 {
+			s.reads.learn(ne)
+			break
+		}
+		if ne > maxShortNe {
+			s.reads.noExtended()
+		} else {
+			s.reads.exact = true
+		}
+	}
+	if len(r.data) == 0 {
+		return nil, nil
+	}
+	_, header, length, err := ber.Header(r.data)
+	if err != nil {
+		return nil, fault(gate.ChipNonsense, gate.CodeChipNonsense, stepCardAccess, 0, err)
+	}
+	total := header + length
+	if total > files[gate.FileCardAccess].limit {
+		return nil, fault(gate.ChipNonsense, gate.CodeTooLarge, stepCardAccess, 0, nil)
+	}
+	raw := r.data
+	for range total { // every read brings at least one byte
+		if len(raw) >= total {
+			break
+		}
+		r, err := s.readPlainAt(ctx, len(raw), min(total-len(raw), maxShortNe))
+		if err != nil {
+			return nil, err
+		}
+		if len(r.data) == 0 {
+			return nil, nonsense(stepCardAccess, "%d bytes where %d are declared", len(raw), total)
+		}
+		raw = append(raw, r.data...)
+	}
+	return raw[:total], nil
+}
+
+func (s *Session) plainSizes() []int {
+	if s.opts.MaxRead > maxProtectedShort {
+		return []int{s.opts.MaxRead, maxShortNe, headerNe}
+	}
+	return []int{maxShortNe, headerNe}
+}
+
+// readPlainAt gives empty data when the chip refuses.
+func (s *Session) readPlainAt(ctx context.Context, offset, ne int) (response, error) {
+	r, err := s.plain(ctx, stepCardAccess, command{ins: insReadBinary, p1: byte(offset >> 8), p2: byte(offset), ne: ne})
+	if err != nil {
+		return r, err
+	}
+	if !r.ok() && r.sw != swEndOf {
+		return response{sw: r.sw}, nil
+	}
+	if len(r.data) > ne {
+		return r, nonsense(stepCardAccess, "%d bytes where %d were asked for", len(r.data), ne)
+	}
+	return r, nil
+}
+
+// reopen runs the whole access again after the chip dropped the session, with
+// the protocol, the password and the chip authentication of before.
+func (s *Session) reopen(ctx context.Context, step string) error {
+	s.reads.reopened++
+	s.dropSecure()
+	s.place = place{}
+	if s.pace == nil {
+		if err := s.enterPlain(ctx); err != nil {
+			return err
+		}
+		if err := s.runBAC(ctx, s.key.MRZInfo); err != nil {
+			return err
+		}
+	} else {
+		// PACE runs in the master file; chips that cannot select it may
+		// still run it where they are.
+		if _, err := s.plain(ctx, step, selectMaster()); err != nil {
+			return err
+		}
+		if err := s.openPACE(ctx, s.pace, choosePassword(s.key)); err != nil {
+			return err
+		}
+	}
+	if s.ca == nil {
+		return nil
+	}
+	return s.runCA(ctx, s.ca)
+}
