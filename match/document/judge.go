@@ -124,8 +124,9 @@ func portrait(raw []byte) (*gate.Portrait, error) {
 	}, nil
 }
 
-// COM judges EF.COM: it must list the same groups as the security object, and
-// state the same version where both state one (ICAO 9303-10 section 4.6.1).
+// COM judges EF.COM: it must list the same groups as the security object
+// (ICAO 9303-10 section 4.6.1). Version numbers are not compared: issuers
+// write 0107 beside security objects that say 0108.
 func (c *docCase) COM(raw []byte) gate.Check {
 	if c.object == nil {
 		return check(gate.CheckIntegrityCOM, gate.NotSupported, gate.CodeDGNeeded, "no security object to compare with")
@@ -140,9 +141,6 @@ func (c *docCase) COM(raw []byte) gate.Check {
 	}
 	if !same {
 		return check(gate.CheckIntegrityCOM, gate.Failed, gate.CodeCOMMismatch, "other data groups")
-	}
-	if v := c.object.LDSVersion; v != "" && com.LDSVersion != v {
-		return check(gate.CheckIntegrityCOM, gate.Failed, gate.CodeCOMMismatch, "another LDS version")
 	}
 	return check(gate.CheckIntegrityCOM, gate.Successful, 0, "")
 }

@@ -33,8 +33,6 @@ type SecurityObject struct {
 	Hash    crypto.Hash // 0 where HashErr says why
 	HashErr error
 	Hashes  map[int][]byte
-	// LDSVersion is "0108" or the like; empty in version 0 objects.
-	LDSVersion string
 }
 
 // ParseSecurityObject reads versions 0 and 1.
@@ -60,11 +58,6 @@ func ParseSecurityObject(der []byte) (*SecurityObject, error) {
 	}
 	if err := o.parseHashes(parts[2].Value); err != nil {
 		return nil, err
-	}
-	if len(parts) > 3 && parts[3].Tag == ber.Sequence {
-		if t, ok := ber.Find(parts[3].Value, ber.PrintableString); ok {
-			o.LDSVersion = string(t.Value)
-		}
 	}
 	return o, nil
 }
@@ -94,8 +87,7 @@ func (o *SecurityObject) parseHashes(value []byte) error {
 
 // COM is EF.COM (ICAO 9303-10 section 4.6.1).
 type COM struct {
-	LDSVersion string
-	Groups     map[int]bool
+	Groups map[int]bool
 }
 
 // ParseCOM reads EF.COM. A tag that is no data group's is an error.
@@ -111,22 +103,20 @@ func ParseCOM(raw []byte) (*COM, error) {
 	c := &COM{Groups: map[int]bool{}}
 	listed := false
 	for _, p := range parts {
-		switch p.Tag {
-		case 0x5F01:
-			c.LDSVersion = string(p.Value)
-		case 0x5C:
-			listed = true
-			tags, err := tagList(p.Value)
-			if err != nil {
-				return nil, fmt.Errorf("EF.COM: %w", err)
+		if p.Tag != 0x5C {
+			continue
+		}
+		listed = true
+		tags, err := tagList(p.Value)
+		if err != nil {
+			return nil, fmt.Errorf("EF.COM: %w", err)
+		}
+		for _, t := range tags {
+			n := numberOf(t)
+			if n == 0 {
+				return nil, fmt.Errorf("EF.COM: tag %X is no data group's", t)
 			}
-			for _, t := range tags {
-				n := numberOf(t)
-				if n == 0 {
-					return nil, fmt.Errorf("EF.COM: tag %X is no data group's", t)
-				}
-				c.Groups[n] = true
-			}
+			c.Groups[n] = true
 		}
 	}
 	if !listed {
