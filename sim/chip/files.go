@@ -170,7 +170,14 @@ func (c *Chip) readOdd(cmd command) ([]byte, uint16) {
 	if sw != swOK {
 		return nil, sw
 	}
-	const header = 4 // tag and length of DO 53
+	// Le counts the frame of DO 53 as well.
+	header := 2
+	if cmd.le > 2+0x7F {
+		header++
+	}
+	if cmd.le > 3+0xFF {
+		header++
+	}
 	data, sw := c.slice(raw, offset, cmd, header)
 	if sw != swOK && sw != swEndOfFile {
 		return nil, sw

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 
 	"gateagent/internal/ber"
@@ -44,9 +46,15 @@ func (d *Document) QR() string {
 	}, "|")
 }
 
-// ChipConfig gives the chip of the document; the caller may set the model,
-// seed and fault hook. Files are shared: do not change their bytes.
-func (d *Document) ChipConfig() chip.Config { return d.card }
+// ChipConfig gives the chip of the document. The caller may change all of it
+// (model, seed, fault hook, other files), except the bytes of the files, which
+// are shared.
+func (d *Document) ChipConfig() chip.Config {
+	c := d.card
+	c.Files, c.MasterFiles = maps.Clone(c.Files), maps.Clone(c.MasterFiles)
+	c.ChipKeys = slices.Clone(c.ChipKeys)
+	return c
+}
 
 // File gives a file of the application as the chip serves it, by identifier;
 // nil when it has none.
@@ -198,7 +206,7 @@ func (b *builder) group(n int) ([]byte, error) {
 		// so there is nothing to imitate but the size.
 		body := make([]byte, 2000)
 		_, err := io.ReadFull(b.random, body)
-		return ber.Make(0x63, body), err
+		return cbeff(0x63, 8, 7, body), err
 	case 11:
 		return dg11(b.person, b.f.fullNumber()), nil
 	case 12:
@@ -246,7 +254,11 @@ func (b *builder) sign() error {
 		}
 	}
 	b.doc.card.Files[chip.FileSOD] = sod
-	b.doc.card.Files[chip.FileCOM] = com(listed)
+	lds := "0107"
+	if b.f.SOD.Version1 {
+		lds = "0108"
+	}
+	b.doc.card.Files[chip.FileCOM] = com(listed, lds)
 	for _, n := range b.f.Denied {
 		b.doc.card.Denied = append(b.doc.card.Denied, chip.FileDG(n))
 	}
@@ -311,4 +323,3 @@ func (b *builder) otherKeys() error {
 	card.Active = chip.ActiveKey{N: k.n, D: k.d, Curve: k.curve, Hash: b.f.ActiveAuth.Hash}
 	return nil
 }
-

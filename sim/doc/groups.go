@@ -14,13 +14,14 @@ import (
 var groupTags = [17]byte{0, 0x61, 0x75, 0x63, 0x76, 0x65, 0x66, 0x67, 0x68, 0x69, 0x6A, 0x6B, 0x6C, 0x6D, 0x6E, 0x6F, 0x70}
 
 // com lists the data groups (ICAO 9303-10 section 4.6.1).
-func com(groups []int) []byte {
+// version is that of the LDS, 0107 or 0108, which follows the security object.
+func com(groups []int, version string) []byte {
 	var tags []byte
 	for _, n := range groups {
 		tags = append(tags, groupTags[n])
 	}
 	return ber.Make(0x60,
-		ber.Make(0x5F01, []byte("0107")),
+		ber.Make(0x5F01, []byte(version)),
 		ber.Make(0x5F36, []byte("040000")),
 		ber.Make(0x5C, tags))
 }
@@ -31,14 +32,15 @@ func dg1(lines []string) []byte {
 }
 
 // cbeff is the biometric information group template of ICAO 9303-10 section
-// 4.7.2.1: one record of format ISO/IEC 19794-5 (owner 0101, type 0008).
-func cbeff(record []byte) []byte {
+// 4.7.2.1 around one record of ISO/IEC JTC1/SC37 (owner 0101): kind is the
+// biometric type, format the record's format type.
+func cbeff(tag uint32, kind, format byte, record []byte) []byte {
 	header := ber.Make(0xA1,
 		ber.Make(0x80, []byte{1, 1}),
-		ber.Make(0x81, []byte{2}),
+		ber.Make(0x81, []byte{kind}),
 		ber.Make(0x87, []byte{1, 1}),
-		ber.Make(0x88, []byte{0, 8}))
-	return ber.Make(0x75, ber.Make(0x7F61,
+		ber.Make(0x88, []byte{0, format}))
+	return ber.Make(tag, ber.Make(0x7F61,
 		ber.Make(ber.Integer, []byte{1}),
 		ber.Make(0x7F60, header, ber.Make(0x5F2E, record))))
 }

@@ -100,5 +100,5 @@ func dg2(img Image, sex string) []byte {
 	rec = binary.BigEndian.AppendUint16(rec, uint16(img.Width))
 	rec = binary.BigEndian.AppendUint16(rec, uint16(img.Height))
 	rec = append(rec, 1, 2, 0, 0, 0, 0)
-	return cbeff(append(rec, img.Bytes...))
+	return cbeff(0x75, 2, 8, append(rec, img.Bytes...))
 }

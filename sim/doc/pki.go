@@ -49,16 +49,18 @@ func NewAuthority(seed int64, cfg AuthorityConfig) (*Authority, error) {
 	}
 	a := &Authority{Config: cfg, key: k, name: distinguishedName(cfg.Country, "Simulated issuing authority", cfg.Name)}
 	a.Certificate, err = a.certify(certificate{
-		subject: a.name, key: k, serial: serialFor(k), from: cfg.From, until: cfg.Until, ca: true,
+		subject: a.name, key: k, serial: serialFor(k, cfg.Name), from: cfg.From, until: cfg.Until, ca: true,
 	})
 	return a, err
 }
 
 func seedBytes(seed int64) []byte { return binary.BigEndian.AppendUint64(nil, uint64(seed)) }
 
-// serialFor gives a certificate serial number that follows from its key.
-func serialFor(k *key) *big.Int {
-	return new(big.Int).SetBytes(append([]byte{0x01}, digest(crypto.SHA256, k.publicBits())[:8]...))
+// serialFor gives the serial number of the certificate that an issuer's key
+// gives to a name: known before the subject has a key, so that a CRL can list
+// a signer that was never made.
+func serialFor(issuer *key, name string) *big.Int {
+	return new(big.Int).SetBytes(append([]byte{0x01}, digest(crypto.SHA256, issuer.publicBits(), []byte(name))[:8]...))
 }
 
 type certificate struct {
@@ -149,7 +151,7 @@ func (a *Authority) newSigner(name string, from, until time.Time, by *key) (*Sig
 	if err != nil {
 		return nil, err
 	}
-	s := &Signer{Serial: serialFor(k), issuer: a.name, key: k}
+	s := &Signer{Serial: serialFor(a.key, name), issuer: a.name, key: k}
 	s.Certificate, err = certifyAs(a.name, a.key.keyID(), by, certificate{
 		subject: distinguishedName(a.Config.Country, "Simulated issuing authority", name),
 		key:     k, serial: s.Serial, from: from, until: until,
@@ -161,7 +163,7 @@ func (a *Authority) newSigner(name string, from, until time.Time, by *key) (*Sig
 // (ICAO 9303-12 section 4.3).
 func (a *Authority) Link(next *Authority) ([]byte, error) {
 	return a.certify(certificate{
-		subject: next.name, key: next.key, serial: new(big.Int).Add(serialFor(next.key), big.NewInt(1)),
+		subject: next.name, key: next.key, serial: serialFor(a.key, next.Config.Name),
 		from: next.Config.From, until: next.Config.Until, ca: true,
 	})
 }

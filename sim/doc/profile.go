@@ -163,11 +163,11 @@ func issueDay() time.Time { return time.Date(2024, 3, 1, 0, 0, 0, 0, time.UTC) }
 
 // vietnamExpiry: the card runs to the birthday on which its holder becomes
 // 25, 40 or 60, and without end after that (Law on Citizen Identification
-// 59/2014/QH13 article 21, which also carries a card issued within two years
-// before such a birthday over to the next).
+// 59/2014/QH13 article 21). The first such birthday at least ten years away
+// is taken, so that a simulated card does not expire unasked.
 func vietnamExpiry(birth, issued time.Time) (time.Time, bool) {
 	for _, age := range []int{25, 40, 60} {
-		if t := birth.AddDate(age, 0, 0); t.After(issued.AddDate(2, 0, 0)) {
+		if t := birth.AddDate(age, 0, 0); t.After(issued.AddDate(10, 0, 0)) {
 			return t, false
 		}
 	}

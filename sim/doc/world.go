@@ -9,7 +9,6 @@ import (
 	"crypto"
 	"encoding/json"
 	"fmt"
-	"math/big"
 	"math/rand/v2"
 	"os"
 	"sort"
@@ -32,8 +31,8 @@ type State struct {
 	Code      string     // three letters as in the MRZ: "VNM", "D"
 	Authority *Authority // in the trust folder
 	Signer    *Signer
-	Revoked   *Signer // listed by the CRL in the trust folder
 
+	revoked  *Signer // listed by the CRL in the trust folder
 	unlisted *Signer // under a CSCA that is in no trust folder
 	forged   *Signer // never signed by the authority
 }
@@ -139,12 +138,15 @@ func (w *World) unlisted(s *State) (*Signer, error) {
 	return a.NewSigner("Document signer 1", time.Time{}, time.Time{})
 }
 
+// revokedName is the signer that every CRL of a trust folder lists.
+const revokedName = "Document signer 2"
+
 func (w *World) revoked(s *State) (*Signer, error) {
 	var err error
-	if s.Revoked == nil {
-		s.Revoked, err = s.Authority.NewSigner("Document signer 2", time.Time{}, time.Time{})
+	if s.revoked == nil {
+		s.revoked, err = s.Authority.NewSigner(revokedName, time.Time{}, time.Time{})
 	}
-	return s.Revoked, err
+	return s.revoked, err
 }
 
 // WriteTrust fills a trust folder with the CSCA and the CRL of the given
@@ -161,14 +163,10 @@ func (w *World) WriteTrust(dir string, codes ...string) error {
 		if err != nil {
 			return err
 		}
-		r, err := w.signer(s, RevokedSigner)
-		if err != nil {
-			return err
-		}
 		if err := s.Authority.Write(dir); err != nil {
 			return err
 		}
-		if err := s.Authority.WriteCRL(dir, []*big.Int{r.Serial}...); err != nil {
+		if err := s.Authority.WriteCRL(dir, serialFor(s.Authority.key, revokedName)); err != nil {
 			return err
 		}
 	}
