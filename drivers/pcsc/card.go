@@ -65,14 +65,20 @@ func (c *Card) open(exclusive bool) error {
 	if exclusive {
 		mode = scard.ShareExclusive
 	}
-	// Contactless chips speak T=1, also where their answer to reset offers
-	// T=0 first (PC/SC part 3 section 3.1.3.2.3).
-	card, err := sc.Connect(c.name, mode, scard.ProtocolT1)
-	if errors.Is(err, scard.ErrProtoMismatch) {
-		card, err = sc.Connect(c.name, mode, scard.ProtocolAny)
-	}
+	var card *scard.Card
+	library.change(func() {
+		// Contactless chips speak T=1, also where their answer to reset
+		// offers T=0 first (PC/SC part 3 section 3.1.3.2.3).
+		card, err = sc.Connect(c.name, mode, scard.ProtocolT1)
+		if errors.Is(err, scard.ErrProtoMismatch) {
+			card, err = sc.Connect(c.name, mode, scard.ProtocolAny)
+		}
+		if err != nil {
+			err = errors.Join(err, sc.Release())
+		}
+	})
 	if err != nil {
-		return errors.Join(err, sc.Release())
+		return err
 	}
 	c.sc, c.card = sc, card
 	if p := card.ActiveProtocol(); p != scard.ProtocolT0 && p != scard.ProtocolT1 {
@@ -94,7 +100,7 @@ func (c *Card) Transmit(ctx context.Context, apdu []byte) ([]byte, error) {
 	var answer []byte
 	var failed error
 	abandoned, err := c.reader.line.do(ctx,
-		func() { answer, failed = c.card.Transmit(command) },
+		func() { library.lookUp(func() { answer, failed = c.card.Transmit(command) }) },
 		func() { _ = c.release() })
 	if err != nil {
 		c.lost = abandoned
@@ -137,12 +143,15 @@ func (c *Card) Close() error {
 
 // release resets the card, so that no session survives in it, and gives back
 // handle and connection. That the card has left already is no error.
-func (c *Card) release() error {
-	err := c.card.Disconnect(scard.ResetCard)
-	if err != nil && kindOf(err) == gate.ErrCardGone {
-		err = nil
-	}
-	return errors.Join(err, c.sc.Release())
+func (c *Card) release() (err error) {
+	library.change(func() {
+		err = c.card.Disconnect(scard.ResetCard)
+		if err != nil && kindOf(err) == gate.ErrCardGone {
+			err = nil
+		}
+		err = errors.Join(err, c.sc.Release())
+	})
+	return err
 }
 
 // refusal tells a stuck line from a context that ended.

@@ -160,7 +160,7 @@ func (r *Reader) session(ctx context.Context) (reached bool, err error) {
 	}
 	err = r.watch(ctx, sc)
 	if !errors.Is(err, errHung) {
-		_ = sc.Release()
+		hangUp(sc)
 	}
 	return true, failure(r.cfg.Reader, "watch", err)
 }

@@ -57,8 +57,9 @@ type Daemon struct {
 	log    *slog.Logger
 	life   context.Context // ends the daemon; it spans every Start
 
-	mu   sync.Mutex // guards proc
-	proc *process
+	mu     sync.Mutex // guards what follows
+	proc   *process
+	unplug bool // the daemon runs without a reader
 }
 
 // process is one run of the daemon.
@@ -164,6 +165,9 @@ func (d *Daemon) prepare() error {
 			return err
 		}
 	}
+	if d.unplug {
+		return os.WriteFile(d.confFile(), []byte("# no reader\n"), 0o644)
+	}
 	conf := fmt.Sprintf("FRIENDLYNAME \"Virtual PCD\"\nDEVICENAME /dev/null:0x%X\nLIBPATH %s\nCHANNELID 0x%X\n",
 		firstPort, d.driver, firstPort)
 	return os.WriteFile(d.confFile(), []byte(conf), 0o644)
@@ -225,7 +229,7 @@ func (d *Daemon) waitReady(p *process) error {
 			return fmt.Errorf("pcscd ended at once: %w", p.err)
 		case <-tick.C:
 		}
-		if !allListening(p.pid) {
+		if !d.unplug && !allListening(p.pid) {
 			continue
 		}
 		conn, err := net.Dial("unix", d.Socket())
@@ -246,6 +250,14 @@ func (d *Daemon) Stop() error {
 	d.log.Debug("private pcscd stopped", "pid", d.proc.pid)
 	d.proc = nil
 	return os.RemoveAll(d.runDir())
+}
+
+// SetReader says whether the daemon has its virtual reader from the next Start
+// or Restart on. The driver knows no other way to unplug it.
+func (d *Daemon) SetReader(there bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.unplug = !there
 }
 
 // Kill ends the daemon as a crash would: at once, its stale socket stays.
