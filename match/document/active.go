@@ -84,6 +84,11 @@ func verifyISO9796(key *pki.PublicKey, challenge, response []byte) error {
 	if err != nil {
 		return err
 	}
+	return checkRepresentative(f, challenge)
+}
+
+// checkRepresentative judges a recovered message representative.
+func checkRepresentative(f, challenge []byte) error {
 	h, tail := crypto.SHA1, 1
 	if f[len(f)-1] == 0xCC {
 		var ok bool
