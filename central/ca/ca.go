@@ -27,6 +27,8 @@ import (
 // year; central renews its own by itself.
 const (
 	rootLife   = 20 * 365 * 24 * time.Hour
+	// BrokerLife is that of a certificate given to a broker of the operator.
+	BrokerLife = 400 * 24 * time.Hour
 	kioskLife  = 400 * 24 * time.Hour
 	serverLife = 90 * 24 * time.Hour
 	// clockSlack lets a kiosk accept a fresh certificate although its clock

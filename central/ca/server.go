@@ -17,15 +17,15 @@ import (
 	"gateagent/gate/wire"
 )
 
-// Server issues a server certificate for the given DNS names and addresses,
-// its key made for it and kept in memory.
-func (a *Authority) Server(names []string, now time.Time) (tls.Certificate, error) {
+// Server issues a server certificate for the given DNS names and addresses
+// with a fresh key.
+func (a *Authority) Server(names []string, now time.Time, life time.Duration) (tls.Certificate, error) {
 	if len(names) == 0 {
 		return tls.Certificate{}, errors.New("a server certificate needs at least one name or address")
 	}
 	tmpl := &x509.Certificate{
 		Subject:  pkix.Name{CommonName: names[0], OrganizationalUnit: []string{unitCentral}},
-		NotAfter: now.Add(serverLife), ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}
+		NotAfter: now.Add(life), ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}
 	for _, n := range names {
 		if ip := net.ParseIP(n); ip != nil {
 			tmpl.IPAddresses = append(tmpl.IPAddresses, ip)
@@ -60,18 +60,20 @@ func (a *Authority) withKey(tmpl *x509.Certificate, now time.Time) (tls.Certific
 // two thirds of its life are over. With clients true, a client certificate
 // of this CA is required.
 func (a *Authority) ServerTLS(names []string, clients bool) (*tls.Config, error) {
-	first, err := a.Server(names, time.Now())
+	first, err := a.Server(names, time.Now(), serverLife)
 	if err != nil {
 		return nil, err
 	}
 	var mu sync.Mutex // guards current
 	current := &first
-	conf := &tls.Config{MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{first}}
+	// Certificates stays empty: else GetCertificate is asked only by clients
+	// that send a server name, and those that dial an address do not.
+	conf := &tls.Config{MinVersion: tls.VersionTLS13}
 	conf.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 		mu.Lock()
 		defer mu.Unlock()
 		if now := time.Now(); now.After(current.Leaf.NotAfter.Add(-serverLife / 3)) {
-			next, err := a.Server(names, now)
+			next, err := a.Server(names, now, serverLife)
 			if err != nil {
 				return nil, err
 			}

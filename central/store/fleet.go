@@ -59,10 +59,13 @@ type Result struct {
 	Received time.Time
 }
 
-// Results lists stored results with an id above after, oldest first; all
-// kiosks when kiosk is empty.
-func (s *Store) Results(ctx context.Context, kiosk string, after int64, limit int) ([]Result, error) {
-	return s.results(ctx, "(?1 = '' OR kiosk = ?1) AND id > ?2 ORDER BY id LIMIT ?3", kiosk, after, limit)
+// Results lists stored results with an id above after that were received at
+// since or later, oldest first; all kiosks when kiosk is empty.
+func (s *Store) Results(ctx context.Context, kiosk string, after int64, since time.Time, limit int) ([]Result, error) {
+	if kiosk == "" {
+		return s.results(ctx, "id > ? AND received_at >= ? ORDER BY id LIMIT ?", after, ms(since), limit)
+	}
+	return s.results(ctx, "kiosk = ? AND id > ? AND received_at >= ? ORDER BY id LIMIT ?", kiosk, after, ms(since), limit)
 }
 
 // LatestResults lists the newest results of one kiosk, newest first.
@@ -145,6 +148,13 @@ func (s *Store) Operator(ctx context.Context, name string) (string, error) {
 		return "", nil
 	}
 	return p, err
+}
+
+// HasOperators says whether there is any operator.
+func (s *Store) HasOperators(ctx context.Context) (bool, error) {
+	var n int
+	err := s.read.QueryRowContext(ctx, "SELECT count(*) FROM operators").Scan(&n)
+	return n > 0, err
 }
 
 // SetOperator stores an operator's password, already hashed. With first, it

@@ -1,0 +1,51 @@
+package enrol
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"gateagent/central/ca"
+	"gateagent/gate/wire"
+)
+
+// BrokerFiles makes what a broker of the operator's own needs, by file name:
+// CA, server certificate and key, revocation list, and access rules in
+// mosquitto's form, under which a kiosk has its own topics alone.
+func (r *Registry) BrokerFiles(ctx context.Context, names []string, now time.Time) (map[string][]byte, error) {
+	server, err := r.CA.Server(names, now, ca.BrokerLife)
+	if err != nil {
+		return nil, err
+	}
+	cert, key, err := ca.EncodePair(server)
+	if err != nil {
+		return nil, err
+	}
+	revoked, err := r.RevocationList(ctx, now)
+	if err != nil {
+		return nil, err
+	}
+	return map[string][]byte{"ca.pem": r.CA.RootPEM(), "server.pem": cert, "server.key": key,
+		"revoked.pem": revoked, "acl": accessRules()}, nil
+}
+
+// accessRules: %u is the name in the client's certificate.
+func accessRules() []byte {
+	var b strings.Builder
+	fmt.Fprintf(&b, "user %s\n", wire.CentralName)
+	for _, up := range []string{wire.TopicResults, wire.TopicPresence, wire.TopicStatus} {
+		fmt.Fprintf(&b, "topic read %s\n", wire.Topic("+", up))
+	}
+	for _, down := range []string{wire.TopicAck, "command"} {
+		fmt.Fprintf(&b, "topic write %s\n", wire.Topic("+", down))
+	}
+	b.WriteString("\n")
+	for _, up := range []string{wire.TopicResults, wire.TopicPresence, wire.TopicStatus} {
+		fmt.Fprintf(&b, "pattern write %s\n", wire.Topic("%u", up))
+	}
+	for _, down := range []string{wire.TopicAck, "command"} {
+		fmt.Fprintf(&b, "pattern read %s\n", wire.Topic("%u", down))
+	}
+	return []byte(b.String())
+}

@@ -1,0 +1,381 @@
+package fleet
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"gateagent/central/store"
+	"gateagent/gate"
+	"gateagent/gate/wire"
+)
+
+// What the page calls late.
+const (
+	// silentAfter is three and a half heartbeats of ten seconds.
+	silentAfter = 35 * time.Second
+	// certSoon is when a kiosk's certificate is to be renewed.
+	certSoon = 30 * 24 * time.Hour
+	// tallyWindow is what "last results" covers.
+	tallyWindow = 24 * time.Hour
+	// tallyCache keeps many open pages from counting each for itself.
+	tallyCache = 2 * time.Second
+	// queueOld is how old a waiting result may be before it stands out.
+	queueOld = 2 * time.Minute
+	// maxReasons are shown of one kiosk.
+	maxReasons = 4
+)
+
+// States of a kiosk, as words; the style gives each a shape of its own.
+const (
+	statePresent = "present"
+	stateSilent  = "silent"  // connected by the broker's word, and no heartbeat
+	stateAbsent  = "absent"  // its last will has come
+	stateNever   = "unseen"  // enrolled, never heard of
+	stateRevoked = "revoked" // no longer of the fleet
+)
+
+// viewer draws views from store and board.
+type viewer struct {
+	conf Config
+	now  func() time.Time
+
+	mu      sync.Mutex
+	tallies []store.Tally // guarded by mu
+	counted time.Time     // guarded by mu
+}
+
+func newViewer(c Config) *viewer { return &viewer{conf: c, now: time.Now} }
+
+// fleetView is the overview.
+type fleetView struct {
+	Now                                  time.Time
+	Health                               []string
+	Alarms                               []alarmView
+	Kiosks                               []kioskView
+	Present, Silent, Absent, Unseen, All int
+	Queue                                int
+	Decisions                            int64
+}
+
+type alarmView struct {
+	store.Alarm
+	Name string // of the kind, in words
+}
+
+var alarmNames = map[string]string{
+	store.AlarmConflict:  "Contradicting results",
+	store.AlarmSignature: "Wrong signature",
+	store.AlarmForeign:   "Results on another kiosk's topic",
+	store.AlarmRevoked:   "Revoked kiosk still tries",
+	store.AlarmUnknown:   "Unknown kiosk",
+	store.AlarmFormat:    "Unreadable message",
+}
+
+// kioskView is one kiosk in the overview.
+type kioskView struct {
+	Name, Gate  string
+	State       string
+	Since       time.Time // of State; zero when it was never heard of
+	Heard       time.Time
+	Revoked     time.Time
+	RevokedWhy  string
+	Stage       string
+	Version     string
+	Policy      string
+	FaceOff     bool
+	HasStatus   bool
+	Queue       int
+	QueueOldest time.Time
+	QueueLate   bool
+	List        listView
+	Admit       int64
+	Refer       int64
+	Abort       int64
+	Total       int64
+	Reasons     []reasonView
+	MoreReasons int
+	Notices     []wire.Notice
+	CertEnds    time.Time
+	CertSoon    bool
+	Attention   bool // something of it wants somebody
+}
+
+type listView struct {
+	wire.ListStatus
+	State string // in force, expired, missing
+}
+
+type reasonView struct {
+	Outcome, Name, Text string
+	Count               int64
+}
+
+// fleet draws the overview.
+func (v *viewer) fleet(ctx context.Context) (*fleetView, error) {
+	now := v.now()
+	kiosks, err := v.conf.Store.Kiosks(ctx)
+	if err != nil {
+		return nil, err
+	}
+	alarms, err := v.conf.Store.OpenAlarms(ctx)
+	if err != nil {
+		return nil, err
+	}
+	tallies, err := v.count(ctx, now)
+	if err != nil {
+		return nil, err
+	}
+	f := &fleetView{Now: now, Health: v.conf.Health(), All: len(kiosks)}
+	for _, a := range alarms {
+		f.Alarms = append(f.Alarms, alarmView{a, alarmNames[a.Kind]})
+	}
+	live := v.live()
+	for _, k := range kiosks {
+		kv := drawKiosk(k, live[k.Name], tallies, now)
+		switch kv.State {
+		case statePresent:
+			f.Present++
+		case stateSilent:
+			f.Silent++
+		case stateAbsent:
+			f.Absent++
+		case stateNever:
+			f.Unseen++
+		case stateRevoked:
+			f.All--
+		}
+		f.Queue += kv.Queue
+		f.Decisions += kv.Total
+		f.Kiosks = append(f.Kiosks, kv)
+	}
+	return f, nil
+}
+
+func (v *viewer) live() map[string]store.Live {
+	m := map[string]store.Live{}
+	for _, l := range v.conf.Live() {
+		m[l.Kiosk] = l
+	}
+	return m
+}
+
+// count gives the tallies, counted at most every tallyCache.
+func (v *viewer) count(ctx context.Context, now time.Time) ([]store.Tally, error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if now.Sub(v.counted) < tallyCache {
+		return v.tallies, nil
+	}
+	t, err := v.conf.Store.Tallies(ctx, now.Add(-tallyWindow))
+	if err != nil {
+		return nil, err
+	}
+	v.tallies, v.counted = t, now
+	return t, nil
+}
+
+func drawKiosk(k store.Kiosk, l store.Live, tallies []store.Tally, now time.Time) kioskView {
+	v := kioskView{Name: k.Name, Revoked: k.Revoked, RevokedWhy: k.RevokedWhy, CertEnds: k.NotAfter, Heard: l.Heard,
+		CertSoon: k.Revoked.IsZero() && k.NotAfter.Sub(now) < certSoon}
+	v.State, v.Since = presence(k, l, now)
+	if s, err := wire.DecodeStatus(l.Status); err == nil {
+		v.HasStatus = true
+		v.Gate, v.Stage, v.Version, v.Policy, v.FaceOff = s.Gate, s.Stage, s.Version, s.Policy, s.FaceOff
+		v.Queue, v.QueueOldest, v.Notices = s.QueueDepth, s.OldestUnacked, s.Notices
+		v.QueueLate = s.QueueDepth > 0 && !s.OldestUnacked.IsZero() && now.Sub(s.OldestUnacked) > queueOld
+		v.List = drawList(s.List, now)
+	}
+	v.tally(tallies)
+	v.Attention = v.State != stateRevoked && (v.State != statePresent || v.QueueLate || v.CertSoon || v.HasStatus && v.List.State != "in force")
+	for _, n := range v.Notices {
+		v.Attention = v.Attention || n.Level != "info"
+	}
+	return v
+}
+
+// presence joins last will and heartbeat: whoever is said to be up and sends
+// no heartbeat is silent, not present.
+func presence(k store.Kiosk, l store.Live, now time.Time) (string, time.Time) {
+	switch {
+	case !k.Revoked.IsZero():
+		return stateRevoked, k.Revoked
+	case l.Kiosk == "":
+		return stateNever, time.Time{}
+	case !l.Up:
+		return stateAbsent, l.Since
+	case now.Sub(l.Heard) > silentAfter && now.Sub(l.Since) > silentAfter:
+		if l.Heard.After(l.Since) {
+			return stateSilent, l.Heard
+		}
+		return stateSilent, l.Since
+	}
+	return statePresent, l.Since
+}
+
+func drawList(l wire.ListStatus, now time.Time) listView {
+	v := listView{ListStatus: l, State: "in force"}
+	switch {
+	case !l.Present:
+		v.State = "missing"
+	case !l.Expires.IsZero() && now.After(l.Expires):
+		v.State = "expired"
+	}
+	return v
+}
+
+// tally picks this kiosk's share of the counts.
+func (v *kioskView) tally(all []store.Tally) {
+	for _, t := range all {
+		if t.Kiosk != v.Name {
+			continue
+		}
+		v.Total += t.Count
+		switch t.Outcome {
+		case wire.OutcomeAdmit:
+			v.Admit += t.Count
+			continue
+		case wire.OutcomeAbort:
+			v.Abort += t.Count
+		default:
+			v.Refer += t.Count
+		}
+		if len(v.Reasons) == maxReasons {
+			v.MoreReasons++
+			continue
+		}
+		info := gate.Code(t.Reason).Info()
+		v.Reasons = append(v.Reasons, reasonView{t.Outcome, info.Name, info.Text, t.Count})
+	}
+}
+
+// ReferEnd is where the bar of referrals ends.
+func (v kioskView) ReferEnd() int64 { return v.Admit + v.Refer }
+
+// atTime is a kiosk with the time it is drawn at, for parts of a template.
+type atTime struct {
+	K   kioskView
+	Now time.Time
+}
+
+// With joins a kiosk with the time it is drawn at.
+func (v kioskView) With(now time.Time) atTime { return atTime{v, now} }
+
+// detailView is one kiosk's page.
+type detailView struct {
+	kioskView
+	Now       time.Time
+	Enrolled  time.Time
+	Heads     []store.Head
+	Conflicts int
+	Results   []resultView
+}
+
+type resultView struct {
+	store.Result
+	Record  *wire.Record
+	Reasons []reasonView
+	Note    string
+}
+
+// detail draws one kiosk.
+func (v *viewer) detail(ctx context.Context, name string) (*detailView, error) {
+	k, err := v.conf.Store.Kiosk(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	now := v.now()
+	tallies, err := v.count(ctx, now)
+	if err != nil {
+		return nil, err
+	}
+	d := &detailView{Now: now, kioskView: drawKiosk(k, v.live()[name], tallies, now), Enrolled: k.Added}
+	if d.Conflicts, err = v.conf.Store.Conflicts(ctx, name); err != nil {
+		return nil, err
+	}
+	heads, err := v.conf.Store.Heads(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, h := range heads {
+		if h.Kiosk == name {
+			d.Heads = append(d.Heads, h)
+		}
+	}
+	results, err := v.conf.Store.LatestResults(ctx, name, 50)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range results {
+		d.Results = append(d.Results, drawResult(r))
+	}
+	return d, nil
+}
+
+func drawResult(r store.Result) resultView {
+	v := resultView{Result: r}
+	rec, err := wire.DecodeRecord(r.Body)
+	if err != nil {
+		v.Note = "body of another form"
+		return v
+	}
+	v.Record = rec
+	switch {
+	case rec.Decision != nil:
+		for _, c := range rec.Decision.Reasons {
+			info := gate.Code(c).Info()
+			v.Reasons = append(v.Reasons, reasonView{Name: info.Name, Text: info.Text})
+		}
+		if rec.Decision.Face == "off" {
+			v.Note = "face off"
+		}
+	case rec.Resolution != nil:
+		v.Note = fmt.Sprintf("%s, by %s", rec.Resolution.Reason, rec.Resolution.Operator)
+	}
+	return v
+}
+
+// ago says in words how long ago t was, or how long it is until then.
+func ago(now, t time.Time) string {
+	if t.IsZero() {
+		return "never"
+	}
+	d := now.Sub(t)
+	if d < 0 {
+		return "in " + span(-d)
+	}
+	if d < 2*time.Second {
+		return "now"
+	}
+	return span(d) + " ago"
+}
+
+func span(d time.Duration) string {
+	switch {
+	case d < time.Minute:
+		return fmt.Sprintf("%d s", int(d.Seconds()))
+	case d < time.Hour:
+		return fmt.Sprintf("%d min", int(d.Minutes()))
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%d h", int(d.Hours()))
+	}
+	return fmt.Sprintf("%d days", int(d.Hours()/24))
+}
+
+// stamp writes a time in full for the machine-readable attribute and the
+// tooltip.
+func stamp(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format("2006-01-02 15:04:05 UTC")
+}
+
+// percent of a part for the bar; something never vanishes to nothing.
+func percent(part, whole int64) int64 {
+	if whole == 0 || part == 0 {
+		return 0
+	}
+	return max(1, part*100/whole)
+}

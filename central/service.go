@@ -1,0 +1,267 @@
+// Package central is the service that every kiosk reports to: it takes
+// results in and acknowledges them once they are on its disk, runs the
+// embedded broker unless it is given another, and shows the fleet.
+//
+// The guarantee: an acknowledgement that leaves this package speaks of
+// results that SQLite has committed and synced. Everything else (queues,
+// broker, presence) may be lost at any moment without losing a result.
+package central
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"gateagent/central/broker"
+	"gateagent/central/ca"
+	"gateagent/central/enrol"
+	"gateagent/central/fleet"
+	"gateagent/central/store"
+	"gateagent/gate/wire"
+)
+
+// Config of the service.
+type Config struct {
+	State    string   // folder of CA, database and broker
+	MQTT     string   // address of the embedded broker; not used with Broker
+	Broker   string   // tls://host:port of another broker instead of the embedded one
+	HTTP     string   // address of the fleet page
+	Names    []string // names and addresses in the server certificates
+	Announce string   // broker address in bundles; derived when empty
+}
+
+// Ready says where the service can be reached.
+type Ready struct {
+	Broker string // as bundles carry it
+	Fleet  string // URL of the fleet page
+	// FirstPassword is set when the first operator was made just now. It is
+	// shown once and stored nowhere.
+	FirstOperator, FirstPassword string
+}
+
+// sweep is how often connections with revoked certificates are looked for.
+const sweep = time.Second
+
+// Service is the assembled service.
+type Service struct {
+	conf   Config
+	log    *slog.Logger
+	reg    *enrol.Registry
+	ingest *ingest
+	board  *board
+	broker *broker.Broker // nil with another broker
+	link   *link
+	fleet  *fleet.Server
+	ready  Ready
+}
+
+// Open assembles the service: state folder, broker, fleet page. Both listen
+// when it returns; Run does the rest and must follow.
+func Open(ctx context.Context, c Config, log *slog.Logger) (_ *Service, err error) {
+	s := &Service{conf: c, log: log}
+	if s.reg, err = enrol.Open(ctx, c.State); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.close())
+		}
+	}()
+	s.ingest = newIngest(s.reg.Store, s.reg.CA, log)
+	s.board = newBoard(s.reg.Store, log)
+	if err := s.board.load(ctx); err != nil {
+		return nil, fmt.Errorf("read what was known of the kiosks: %w", err)
+	}
+	if err := s.openBroker(ctx); err != nil {
+		return nil, err
+	}
+	s.ingest.send = s.link.Send
+	return s, s.openFleet(ctx)
+}
+
+func (s *Service) openBroker(ctx context.Context) error {
+	dial := s.conf.Broker
+	if dial == "" {
+		conf, err := s.reg.CA.ServerTLS(s.conf.Names, true)
+		if err != nil {
+			return err
+		}
+		s.broker, err = broker.Start(broker.Config{Addr: s.conf.MQTT, Dir: filepath.Join(s.conf.State, "broker"),
+			TLS: conf, Admit: s.admit}, s.log)
+		if err != nil {
+			return err
+		}
+		if dial, err = s.ownAddress(s.broker.Addr()); err != nil {
+			return err
+		}
+	} else if u, err := url.Parse(dial); err != nil || u.Scheme != "tls" || u.Port() == "" {
+		return fmt.Errorf("broker %q: write it as tls://HOST:PORT", dial)
+	}
+	s.ready.Broker = s.conf.Announce
+	if s.ready.Broker == "" {
+		s.ready.Broker = dial
+	}
+	s.link = newLink(dial, s.reg.CA, s.deliver(ctx), s.log)
+	return s.reg.Announce(ctx, s.ready.Broker)
+}
+
+// ownAddress turns a listening address into one that can be dialled and
+// stands in the server certificate.
+func (s *Service) ownAddress(listen string) (string, error) {
+	host, port, err := net.SplitHostPort(listen)
+	if err != nil {
+		return "", err
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = s.conf.Names[0]
+	}
+	return "tls://" + net.JoinHostPort(host, port), nil
+}
+
+func (s *Service) openFleet(ctx context.Context) error {
+	conf, err := s.reg.CA.ServerTLS(s.conf.Names, false)
+	if err != nil {
+		return err
+	}
+	s.fleet, err = fleet.Open(ctx, fleet.Config{Addr: s.conf.HTTP, TLS: conf, State: s.conf.State, Names: s.conf.Names,
+		Store: s.reg.Store, Live: s.board.Live, Health: s.health}, s.log)
+	if err != nil {
+		return err
+	}
+	s.ready.Fleet = s.fleet.URL()
+	s.ready.FirstOperator, s.ready.FirstPassword = s.fleet.First()
+	return nil
+}
+
+// Ready says where the service can be reached.
+func (s *Service) Ready() Ready { return s.ready }
+
+// Run works until ctx ends or a part fails, then closes everything.
+func (s *Service) Run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return s.ingest.Run(ctx) })
+	g.Go(func() error { return s.board.Run(ctx) })
+	g.Go(func() error { return s.link.Run(ctx) })
+	g.Go(func() error { return s.fleet.Run(ctx) })
+	g.Go(func() error { return s.sweepRevoked(ctx) })
+	return errors.Join(g.Wait(), s.close())
+}
+
+// Connected says whether the link to the broker is up.
+func (s *Service) Connected() bool {
+	problem, _ := s.link.State()
+	return problem == ""
+}
+
+func (s *Service) close() error {
+	var err error
+	if s.fleet != nil {
+		err = s.fleet.Close()
+	}
+	if s.broker != nil {
+		s.broker.Close()
+	}
+	return errors.Join(err, s.reg.Close())
+}
+
+// health says what is wrong with central itself.
+func (s *Service) health() []string {
+	var all []string
+	if p, since := s.link.State(); p != "" {
+		all = append(all, fmt.Sprintf("No connection to the broker since %s: %s", since.UTC().Format("15:04:05 MST"), p))
+	}
+	if p := s.ingest.Problem(); p != "" {
+		all = append(all, "Results cannot be stored and are not acknowledged: "+p)
+	}
+	return all
+}
+
+// admit judges a client certificate at the embedded broker.
+func (s *Service) admit(ctx context.Context, cert *x509.Certificate) (string, bool, error) {
+	if ca.IsCentral(cert) {
+		return wire.CentralName, true, nil
+	}
+	name := cert.Subject.CommonName
+	if !ca.IsKiosk(cert) {
+		return "", false, fmt.Errorf("the certificate of %q is no kiosk's", name)
+	}
+	ok, err := s.reg.Store.CertificateValid(ctx, enrol.Serial(cert), name)
+	if err != nil {
+		return "", false, fmt.Errorf("look up the certificate of kiosk %s: %w", name, err)
+	}
+	if !ok {
+		s.ingest.Alarm(store.Alarm{Kiosk: name, Kind: store.AlarmRevoked, First: time.Now(),
+			Text: "a connection with a revoked certificate was refused"})
+		return "", false, fmt.Errorf("the certificate of kiosk %s is revoked", name)
+	}
+	return name, false, nil
+}
+
+// deliver sorts what arrives from the broker.
+func (s *Service) deliver(ctx context.Context) func(string, bool, []byte) {
+	ctx = context.WithoutCancel(ctx) // every use has its own bound
+	return func(topic string, retained bool, payload []byte) {
+		kiosk, kind, err := wire.SplitTopic(topic)
+		if err != nil {
+			s.log.Warn("message on a strange topic", "err", err)
+			return
+		}
+		if kind == wire.TopicResults {
+			s.ingest.Take(ctx, kiosk, payload)
+			return
+		}
+		lctx, cancel := context.WithTimeout(ctx, lookTimeout)
+		defer cancel()
+		if _, revoked, err := s.reg.Store.SigningKey(lctx, kiosk); err != nil || revoked {
+			return // not of the fleet; its results raise an alarm, this need not
+		}
+		switch kind {
+		case wire.TopicPresence:
+			err = s.board.Presence(kiosk, payload)
+		case wire.TopicStatus:
+			err = s.board.Status(kiosk, retained, payload)
+		}
+		if err != nil {
+			s.ingest.Alarm(store.Alarm{Kiosk: kiosk, Kind: store.AlarmFormat, Text: err.Error(), First: time.Now()})
+		}
+	}
+}
+
+// sweepRevoked cuts connections whose certificate was revoked, by whatever
+// process, since they were made.
+func (s *Service) sweepRevoked(ctx context.Context) error {
+	if s.broker == nil {
+		return nil // another broker works with the revocation list
+	}
+	tick := time.NewTicker(sweep)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		tctx, cancel := context.WithTimeout(ctx, lookTimeout)
+		serials, err := s.reg.Store.RevokedSerials(tctx)
+		cancel()
+		if err != nil {
+			if ctx.Err() == nil {
+				s.log.Error("look for revoked kiosks", "err", err)
+			}
+			continue
+		}
+		for _, serial := range serials {
+			if n := s.broker.Kick(serial); n > 0 {
+				s.log.Warn("connections with a revoked certificate were cut", "serial", serial, "connections", n)
+			}
+		}
+	}
+}
