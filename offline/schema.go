@@ -139,7 +139,7 @@ func openDB(ctx context.Context, path, kiosk string, now time.Time) (*sql.DB, er
 	if err := f.Close(); err != nil {
 		return nil, err
 	}
-	dsn := (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath()}).String() + "?_locking_mode=EXCLUSIVE&_txlock=immediate&_busy_timeout=500"
+	dsn := (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath()}).String() + "?_locking_mode=EXCLUSIVE&_txlock=immediate&_stmt_cache_size=32&_busy_timeout=500"
 	db := sql.OpenDB(connector{&sqlite3.SQLiteDriver{ConnectHook: setPragmas}, dsn})
 	// One connection: it holds the file exclusively, and one writer is what
 	// keeps numbers and chain in order.

@@ -1,0 +1,211 @@
+package uplink
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	mqtt "github.com/eclipse/paho.mqtt.golang"
+
+	"gateagent/gate/wire"
+)
+
+// Bounds of the MQTT connection.
+const (
+	keepAlive    = 15 * time.Second
+	pingTimeout  = 10 * time.Second
+	writeTimeout = 5 * time.Second
+	goodbye      = time.Second // for the last messages of an orderly end
+	ackBuffer    = 256
+)
+
+// connection is one MQTT connection; it is never used again once it is lost.
+type connection struct {
+	client  mqtt.Client
+	kiosk   string
+	session string
+	began   time.Time
+	lost    chan error
+	acks    chan []byte // payloads on the ack topic
+
+	mu   sync.Mutex
+	conn net.Conn // guarded by mu; to cut the connection whatever paho does
+}
+
+// connect dials a broker and subscribes to the acknowledgements.
+func (u *Uplink) connect(ctx context.Context, broker string) (*connection, error) {
+	id := u.cfg.Identity
+	c := &connection{kiosk: id.Name, session: wire.ClientID(id.Name), began: time.Now(),
+		lost: make(chan error, 1), acks: make(chan []byte, ackBuffer)}
+	will, err := c.presence(false)
+	if err != nil {
+		return nil, err
+	}
+	opts := mqtt.NewClientOptions().AddBroker(broker).SetClientID(c.session).SetProtocolVersion(4).
+		SetCleanSession(true).SetAutoReconnect(false).SetConnectRetry(false).SetStore(mqtt.NewMemoryStore()).
+		SetOrderMatters(true).SetKeepAlive(keepAlive).SetPingTimeout(pingTimeout).SetWriteTimeout(writeTimeout).
+		SetConnectTimeout(u.cfg.Dial).SetBinaryWill(wire.Topic(c.kiosk, wire.TopicPresence), will, 1, true).
+		SetConnectionLostHandler(func(_ mqtt.Client, err error) { c.fail(err) }).
+		SetCustomOpenConnectionFn(func(uri *url.URL, _ mqtt.ClientOptions) (net.Conn, error) {
+			return c.dial(ctx, uri, u.cfg.Dial, id.TLS(uri.Hostname()))
+		})
+	c.client = mqtt.NewClient(opts)
+	if err := wait(ctx, c.client.Connect(), u.cfg.Dial, "connect"); err != nil {
+		c.cut()
+		return nil, err
+	}
+	token := c.client.Subscribe(wire.Topic(c.kiosk, wire.TopicAck), 1, func(_ mqtt.Client, m mqtt.Message) {
+		// A retained acknowledgement is from nobody we know: central never
+		// retains one.
+		if !m.Retained() && len(m.Payload()) <= wire.MaxAckBytes {
+			c.pushAck(m.Payload())
+		}
+	})
+	if err := errors.Join(wait(ctx, token, u.cfg.Dial, "subscribe"), granted(token)); err != nil {
+		c.cut()
+		return nil, err
+	}
+	return c, nil
+}
+
+// dial opens the TLS connection, within the context: paho itself would wait
+// for its own timeout.
+func (c *connection) dial(ctx context.Context, uri *url.URL, limit time.Duration, conf *tls.Config) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	d := tls.Dialer{NetDialer: &net.Dialer{KeepAlive: keepAlive}, Config: conf}
+	conn, err := d.DialContext(ctx, "tcp", uri.Host)
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	c.conn = conn
+	c.mu.Unlock()
+	return conn, nil
+}
+
+// granted finds a refused subscription: a return code of 0x80 and no error
+// (MQTT 3.1.1, section 3.9.3).
+func granted(token mqtt.Token) error {
+	t, ok := token.(*mqtt.SubscribeToken)
+	if !ok {
+		return nil
+	}
+	for topic, code := range t.Result() {
+		if code > 2 {
+			return fmt.Errorf("the broker refuses the topic %s: look at its access rules", topic)
+		}
+	}
+	return nil
+}
+
+// pushAck never blocks: when nobody listens, the oldest goes. A later
+// acknowledgement covers those before it.
+func (c *connection) pushAck(payload []byte) {
+	for {
+		select {
+		case c.acks <- payload:
+			return
+		default:
+		}
+		select {
+		case <-c.acks:
+		default:
+		}
+	}
+}
+
+func (c *connection) fail(err error) {
+	select {
+	case c.lost <- err:
+	default:
+	}
+}
+
+func (c *connection) presence(up bool) ([]byte, error) {
+	p := wire.Presence{V: wire.PresenceVersion, Up: up, Session: c.session, At: c.began.UTC()}
+	return p.Encode()
+}
+
+// publish hands a message to the client. Success means nothing; only a
+// failure is believed.
+func (c *connection) publish(kind string, qos byte, retained bool, payload []byte) error {
+	t := c.client.Publish(wire.Topic(c.kiosk, kind), qos, retained, payload)
+	select {
+	case <-t.Done():
+		if err := t.Error(); err != nil {
+			return fmt.Errorf("publish %s: %w", kind, err)
+		}
+	default:
+	}
+	return nil
+}
+
+// leave ends the connection in order: an orderly end keeps the broker from
+// sending the last will, so the kiosk says itself that it is gone.
+func (c *connection) leave() {
+	if c.client.IsConnectionOpen() {
+		if down, err := c.presence(false); err == nil {
+			c.client.Publish(wire.Topic(c.kiosk, wire.TopicPresence), 1, true, down).WaitTimeout(goodbye)
+		}
+		c.client.Disconnect(uint(goodbye.Milliseconds()))
+	}
+	c.cut()
+}
+
+// cut closes the connection without a word; the broker sends the last will.
+func (c *connection) cut() {
+	c.mu.Lock()
+	conn := c.conn
+	c.mu.Unlock()
+	if conn != nil {
+		_ = conn.Close() // it is gone either way
+	}
+	c.client.Disconnect(0)
+}
+
+// wait waits for a token within a bound.
+func wait(ctx context.Context, t mqtt.Token, limit time.Duration, what string) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	select {
+	case <-t.Done():
+		if err := t.Error(); err != nil {
+			return fmt.Errorf("%s: %w", what, err)
+		}
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("%s: no answer: %w", what, ctx.Err())
+	}
+}
+
+// reason says in a few words for staff why there is no connection. The log
+// has the whole error.
+func reason(err error) string {
+	var unknown x509.UnknownAuthorityError
+	var host x509.HostnameError
+	var invalid x509.CertificateInvalidError
+	var dns *net.DNSError
+	switch {
+	case err == nil:
+		return "the connection ended"
+	case errors.Is(err, errNoAck):
+		return "central does not acknowledge"
+	case errors.As(err, &unknown), errors.As(err, &host), errors.As(err, &invalid):
+		return "the broker's certificate is not central's: check address and clock, or install a new bundle"
+	case strings.Contains(err.Error(), "remote error: tls"):
+		return "the broker refuses this kiosk's certificate: renew it at central and install the new bundle"
+	case errors.As(err, &dns):
+		return "the broker's name is not known: check the network and the broker address"
+	case errors.Is(err, context.DeadlineExceeded):
+		return "the broker does not answer: check the network"
+	}
+	return "the broker cannot be reached: check the network"
+}

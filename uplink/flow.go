@@ -1,0 +1,292 @@
+package uplink
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"gateagent/gate/wire"
+)
+
+// windowBytes bounds the bytes on their way, and so the memory that a backlog
+// of any size needs.
+const windowBytes = 4 << 20
+
+// confirmLow is how long a number lower than ours must stand before it is
+// taken as central's state and not as a message that was overtaken.
+const confirmLow = time.Second
+
+// flow is the state of sending over one connection: what is on its way, and
+// when central last moved on. One goroutine owns it.
+type flow struct {
+	u *Uplink
+	c *connection
+
+	epoch  string
+	sent   uint64 // newest number on its way
+	out    []sentBatch
+	bytes  int
+	window int // batches allowed on their way; grows with progress
+
+	moved      time.Time // last progress, or begin of waiting
+	progressed bool
+	retryAt    time.Time // when to ask a store again that failed
+	low        lowAck
+	same       int // acknowledgements in a row that moved nothing
+}
+
+type sentBatch struct {
+	last  uint64
+	bytes int
+}
+
+// lowAck is a number lower than ours that awaits confirmation.
+type lowAck struct {
+	since time.Time // zero: there is none
+	asked time.Time // when central was asked again
+}
+
+// askAt says when central is to be asked: soon, and again when the answer got
+// lost.
+func (l lowAck) askAt(patience time.Duration) time.Time {
+	if l.asked.IsZero() {
+		return l.since.Add(confirmLow)
+	}
+	return l.asked.Add(patience)
+}
+
+func newFlow(u *Uplink, c *connection) *flow {
+	return &flow{u: u, c: c, window: 1, moved: time.Now()}
+}
+
+// begin starts after what is acknowledged. The newest acknowledged result is
+// sent again: the answer tells whether central still has what it said it has.
+func (f *flow) begin(ctx context.Context) error {
+	q := f.u.cfg.Store.Queue()
+	f.restart(q.Epoch, q.Acknowledged)
+	return f.probe(ctx)
+}
+
+// restart makes everything after a number be sent again.
+func (f *flow) restart(epoch string, after uint64) {
+	f.epoch, f.sent = epoch, after
+	f.out, f.bytes, f.window = f.out[:0], 0, 1
+	f.moved = time.Now()
+	f.same = 0
+}
+
+// probe sends the newest acknowledged result again.
+func (f *flow) probe(ctx context.Context) error {
+	q := f.u.cfg.Store.Queue()
+	if q.Acknowledged == 0 {
+		return nil
+	}
+	epoch, entries, err := f.pending(ctx, q.Acknowledged-1, 1)
+	if err != nil || len(entries) == 0 || epoch != f.epoch {
+		return nil // fill meets the same trouble and says so
+	}
+	_, err = f.send(epoch, entries)
+	return err
+}
+
+func (f *flow) pending(ctx context.Context, after uint64, n int) (string, []wire.Entry, error) {
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	return f.u.cfg.Store.Pending(ctx, after, n, wire.BatchRoom)
+}
+
+// fill sends what waits, as far as the window allows.
+func (f *flow) fill(ctx context.Context) error {
+	for len(f.out) < f.window && f.bytes < windowBytes && !time.Now().Before(f.retryAt) {
+		epoch, entries, err := f.pending(ctx, f.sent, wire.MaxBatchEntries)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil {
+			f.u.alarm("results cannot be read from the outbox; see the log", err)
+			f.retryAt = time.Now().Add(f.u.cfg.AckTimeout / 2)
+			return nil
+		}
+		if epoch != f.epoch {
+			f.u.log.Warn("a new epoch began", "epoch", epoch)
+			f.restart(epoch, f.u.cfg.Store.Queue().Acknowledged)
+			continue
+		}
+		if len(entries) == 0 {
+			return nil
+		}
+		size, err := f.send(epoch, entries)
+		if err != nil {
+			return err
+		}
+		if len(f.out) == 0 {
+			f.moved = time.Now()
+		}
+		f.sent = entries[len(entries)-1].Number
+		f.out = append(f.out, sentBatch{f.sent, size})
+		f.bytes += size
+	}
+	return nil
+}
+
+// send signs and publishes one batch.
+func (f *flow) send(epoch string, entries []wire.Entry) (int, error) {
+	id := f.u.cfg.Identity
+	b, err := wire.NewBatch(id.Name, epoch, entries[0].Prev, entries)
+	if err == nil {
+		err = b.Sign(id.Signing)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("make a batch: %w", err)
+	}
+	payload, err := b.Encode()
+	if err != nil {
+		return 0, err
+	}
+	return len(payload), f.c.publish(wire.TopicResults, 1, false, payload)
+}
+
+// take handles one message on the ack topic. Only trouble with the connection
+// is an error; a bad acknowledgement is an alarm and changes nothing.
+func (f *flow) take(ctx context.Context, payload []byte) error {
+	ack, err := wire.DecodeAck(payload)
+	if err == nil {
+		err = ack.Verify(f.u.cfg.Identity.AckKey)
+	}
+	if err != nil {
+		f.u.alarm("an acknowledgement that is not central's was refused; nothing was deleted", err)
+		return nil
+	}
+	before := f.u.cfg.Store.Queue()
+	sctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	if ack.Kiosk == f.u.cfg.Identity.Name && ack.Epoch == before.Epoch && ack.Number < before.Acknowledged {
+		return f.takeLow(sctx, *ack, before)
+	}
+	if err := f.u.cfg.Store.Acknowledge(sctx, *ack); err != nil {
+		if ctx.Err() == nil {
+			f.u.alarm("an acknowledgement does not fit the results here and was refused; nothing was deleted", err)
+		}
+		return nil
+	}
+	f.low = lowAck{}
+	f.progressed = true
+	if ack.Number == before.Acknowledged {
+		f.standstill(before)
+		return nil
+	}
+	f.advance(ack.Number)
+	return nil
+}
+
+// advance notes that central moved on to a number.
+func (f *flow) advance(number uint64) {
+	n := 0
+	for n < len(f.out) && f.out[n].last <= number {
+		f.bytes -= f.out[n].bytes
+		n++
+	}
+	f.out = append(f.out[:0], f.out[n:]...)
+	f.sent = max(f.sent, number)
+	f.window = min(f.window+n, f.u.cfg.Window)
+	f.moved = time.Now()
+	f.same = 0
+	if f.u.strikes > 0 {
+		f.u.strikes = 0
+		f.u.notice(sourceCentral, "", "", 0)
+		f.u.log.Info("central acknowledges again", "number", number)
+	}
+}
+
+// sameAgain is how many acknowledgements of the same number mean that central
+// misses what follows on it. One answers the probe.
+const sameAgain = 3
+
+// standstill handles an acknowledgement of what is acknowledged already: once
+// it answers the probe, several times it means that a batch got lost on the
+// way and those after it do not fit.
+func (f *flow) standstill(q wire.Queue) {
+	f.same++
+	if f.same >= sameAgain && len(f.out) > 0 && time.Since(f.moved) > confirmLow {
+		f.u.log.Warn("central misses results, they are sent again", "from", q.Acknowledged+1)
+		f.restart(q.Epoch, q.Acknowledged)
+	}
+}
+
+// takeLow handles a number that is lower than what central acknowledged
+// before. It is an overtaken message, or central was restored from an older
+// backup. Central is asked once more; if the answer stays lower, the results
+// wait again.
+func (f *flow) takeLow(ctx context.Context, ack wire.Ack, q wire.Queue) error {
+	if f.low.since.IsZero() {
+		f.low.since = time.Now()
+	}
+	if f.low.asked.IsZero() {
+		return nil
+	}
+	err := f.u.cfg.Store.Rewind(ctx, ack)
+	f.low = lowAck{}
+	if err != nil {
+		if ctx.Err() == nil {
+			f.u.alarm("central asks for results that it acknowledged before, and they cannot be sent again", err)
+		}
+		return nil
+	}
+	f.u.alarm(fmt.Sprintf("central was set back and asks for results again, from %d to %d", ack.Number+1, q.Acknowledged), nil)
+	f.restart(q.Epoch, ack.Number)
+	return nil
+}
+
+// patience is how long central may be silent: longer after each strike.
+func (f *flow) patience() time.Duration {
+	return min(f.u.cfg.AckTimeout*time.Duration(1+f.u.strikes), 2*f.u.cfg.AckTimeout)
+}
+
+// wakeAt says when wake is due.
+func (f *flow) wakeAt() time.Time {
+	at := time.Now().Add(time.Minute)
+	if len(f.out) > 0 {
+		at = f.moved.Add(f.patience())
+	}
+	if !f.low.since.IsZero() {
+		at = earlier(at, f.low.askAt(f.u.cfg.AckTimeout))
+	}
+	if !f.retryAt.IsZero() && len(f.out) < f.window {
+		at = earlier(at, f.retryAt)
+	}
+	return at
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// wake does what is due: asks central again after a low number, or sends
+// again what was not acknowledged in time.
+func (f *flow) wake(ctx context.Context) error {
+	now := time.Now()
+	if !f.retryAt.IsZero() && !now.Before(f.retryAt) {
+		f.retryAt = time.Time{}
+	}
+	if !f.low.since.IsZero() && !now.Before(f.low.askAt(f.u.cfg.AckTimeout)) {
+		f.low.asked = now
+		if err := f.probe(ctx); err != nil {
+			return err
+		}
+	}
+	if len(f.out) == 0 || now.Sub(f.moved) < f.patience() {
+		return nil
+	}
+	f.u.strikes++
+	q := f.u.cfg.Store.Queue()
+	f.u.log.Warn("central does not acknowledge, results are sent again", "from", q.Acknowledged+1, "sent", f.sent, "strikes", f.u.strikes)
+	f.u.notice(sourceCentral, "warning", "central does not acknowledge results; they are kept here", 0)
+	f.restart(q.Epoch, q.Acknowledged)
+	if f.u.strikes%strikesPerConnection == 0 {
+		return errNoAck
+	}
+	return nil
+}
