@@ -1,0 +1,172 @@
+package allowlist
+
+import (
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"sync"
+)
+
+// Table is one opened list. Its methods may be called from many goroutines,
+// but not after Close.
+type Table struct {
+	st      Statement
+	head    header
+	geo     geometry
+	f       source
+	cache   *pageCache
+	sealers *sync.Pool // nil without a secret
+}
+
+// source is what a table reads from: positioned reads, so that a bad sector is
+// an error and not a signal as with mapped memory.
+type source interface {
+	io.ReaderAt
+	io.Closer
+}
+
+// Open opens the list in dir: its statement must be signed by one of the keys,
+// its header proven, its secret the one it was built with. It judges neither
+// expiry nor version: that is the Store's. Without a secret (nil) the list can
+// be verified but not asked.
+func Open(dir string, keys []ed25519.PublicKey, secret *GenerationSecret) (*Table, error) {
+	raw, err := readSmall(filepath.Join(dir, StatementFile), statementSize)
+	if err != nil {
+		return nil, fmt.Errorf("read list statement: %w", err)
+	}
+	st, err := VerifyStatement(raw, keys)
+	if err != nil {
+		return nil, err
+	}
+	path := filepath.Join(dir, TableFile)
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("open list: %w", err)
+	}
+	info, err := f.Stat()
+	if err == nil && (!info.Mode().IsRegular() || uint64(info.Size()) != st.fileSize()) {
+		err = fmt.Errorf("%w: %s has %d bytes, its statement says %d; copy the list again", ErrDamaged, path, info.Size(), st.fileSize())
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	t, err := newTable(st, f, secret)
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return t, nil
+}
+
+// newTable proves the header and compares it with the statement.
+func newTable(st Statement, f source, secret *GenerationSecret) (*Table, error) {
+	t := &Table{st: st, f: f, cache: newPageCache(cachedPages)}
+	t.geo.data, t.geo.levels = st.DataPages, treeLevels(st.DataPages)
+	first, err := t.proven(0)
+	if err != nil {
+		return nil, err
+	}
+	h, err := parseHeader(first)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	g := h.geometry()
+	if h.generation != st.Generation || h.version != st.Version || h.entries != st.Entries || g.data != st.DataPages {
+		return nil, fmt.Errorf("%w: statement and table disagree; build the list again", ErrDamaged)
+	}
+	t.head, t.geo = h, g
+	if secret == nil {
+		return t, nil
+	}
+	keys, err := secret.derive()
+	if err != nil {
+		return nil, err
+	}
+	if secret.Generation != st.Generation || keys.check != h.check {
+		return nil, fmt.Errorf("%w: %s is not that of generation %d; copy all three files of the list", ErrSecret, SecretFile, st.Generation)
+	}
+	t.sealers = &sync.Pool{New: func() any { return newSealer(keys) }}
+	return t, nil
+}
+
+// Statement gives the proven statement.
+func (t *Table) Statement() Statement { return t.st }
+
+// Sets gives the number of sets of flights and gates.
+func (t *Table) Sets() uint64 { return t.head.sets }
+
+// Close releases the file.
+func (t *Table) Close() error { return t.f.Close() }
+
+// proven gives a data page from the cache, or reads and proves it.
+func (t *Table) proven(no uint64) (*page, error) {
+	if p := t.cache.get(no); p != nil {
+		return p, nil
+	}
+	p := new(page)
+	if err := t.readProven(no, p); err != nil {
+		return nil, err
+	}
+	t.cache.put(no, p)
+	return p, nil
+}
+
+// readProven reads a data page into p and proves it against the root. On an
+// error p holds nothing to be used.
+func (t *Table) readProven(no uint64, p *page) error {
+	if no >= t.geo.data {
+		return fmt.Errorf("%w: it points at page %d of %d", ErrDamaged, no, t.geo.data)
+	}
+	if err := t.read(no, p); err != nil {
+		return err
+	}
+	node, err := t.node(0, no/fan)
+	if err != nil {
+		return err
+	}
+	if leafHash(p) != hashAt(node, no%fan) {
+		return damagedPage(no)
+	}
+	return nil
+}
+
+// node gives a proven node page: of all levels only the highest is compared
+// with the root itself.
+func (t *Table) node(level int, i uint64) (*page, error) {
+	no := t.geo.levels[level].first + i
+	if p := t.cache.get(no); p != nil {
+		return p, nil
+	}
+	p := new(page)
+	if err := t.read(no, p); err != nil {
+		return nil, err
+	}
+	want := t.st.Root
+	if level+1 < len(t.geo.levels) {
+		above, err := t.node(level+1, i/fan)
+		if err != nil {
+			return nil, err
+		}
+		want = hashAt(above, i%fan)
+	}
+	if nodeHash(level, p) != want {
+		return nil, damagedPage(no)
+	}
+	t.cache.put(no, p)
+	return p, nil
+}
+
+func (t *Table) read(no uint64, p *page) error {
+	if _, err := t.f.ReadAt(p[:], int64(no)*pageSize); err != nil {
+		return fmt.Errorf("%w: page %d cannot be read: %w", ErrDamaged, no, err)
+	}
+	return nil
+}
+
+func hashAt(p *page, i uint64) [hashSize]byte { return [hashSize]byte(p[i*hashSize:]) }
+
+func damagedPage(no uint64) error {
+	return fmt.Errorf("%w: page %d does not fit the signed root; copy the list again and look at the disk", ErrDamaged, no)
+}
