@@ -36,6 +36,8 @@ func (l *Lane) transact(ctx context.Context) {
 	if ctx.Err() != nil {
 		return // the agent is stopping: nobody was decided upon
 	}
+	// A card that stays has had its transaction.
+	l.consumed = l.card.Present
 	l.decide(tx)
 	l.record(ctx, tx)
 	l.openBarrier(ctx, tx)
@@ -66,15 +68,15 @@ func (l *Lane) gather(ctx context.Context, tx *transaction) bool {
 			l.help, tx.helpAsked = false, true
 			return false
 		}
-		if !l.card.Healthy {
-			tx.decision = Decision{Refer, []Code{CodeReaderOutOfOrder}}
-			return false
-		}
 		if l.scan != nil {
 			tx.scan.Wipe()
 			tx.scan, l.scan = *l.scan, nil
 			unreadable = tx.scan.Key.Empty() || tx.scan.MRZ != nil && !tx.scan.MRZ.Valid()
 			timer.Reset(l.p.Timing.Card)
+		}
+		if !l.card.Healthy {
+			tx.decision = Decision{Refer, []Code{CodeReaderOutOfOrder}}
+			return false
 		}
 		have := !tx.scan.Key.Empty() && !unreadable
 		if have && l.card.Present && !l.consumed {
