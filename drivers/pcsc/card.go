@@ -34,8 +34,12 @@ func (r *Reader) Connect(ctx context.Context) (gate.Card, error) {
 	r.mu.Lock()
 	name, problem := r.name, r.problem
 	r.mu.Unlock()
-	if name == "" || problem != "" {
-		return nil, fault(r.cfg.Reader, "connect", problem, "")
+	if problem != nil {
+		var ours *Error
+		if errors.As(problem, &ours) {
+			return nil, ours
+		}
+		return nil, &Error{Reader: r.cfg.Reader, Op: "connect", Kind: gate.ErrReaderFault, Err: problem}
 	}
 	c := &Card{reader: r, name: name}
 	var failed error

@@ -38,7 +38,7 @@ func dial(ctx context.Context) (*scard.Context, <-chan struct{}, error) {
 		case results <- result{sc, err}:
 		case <-ctx.Done():
 			if err == nil {
-				hangUp(sc)
+				hangUp(ctx, sc)
 			}
 		}
 	}()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"gateagent/gate"
 
@@ -23,9 +24,17 @@ type Error struct {
 
 // Error names the reader, what was done, what went wrong and what to do.
 func (e *Error) Error() string {
-	s := fmt.Sprintf("card reader %q: %s: %v", e.Reader, e.Op, e.Kind)
+	s := fmt.Sprintf("card reader %q: ", e.Reader)
+	if e.Reader == "" {
+		s = "card readers: "
+	}
+	s += e.Op
+	// The cause of a fault says more than that there is one.
+	if e.Err == nil || e.Kind != gate.ErrReaderFault {
+		s += ": " + e.Kind.Error()
+	}
 	if e.Err != nil {
-		s += ": " + e.Err.Error()
+		s += ": " + strings.TrimSuffix(strings.TrimPrefix(e.Err.Error(), "scard: "), ".")
 	}
 	if e.Remedy != "" {
 		s += ": " + e.Remedy

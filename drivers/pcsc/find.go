@@ -111,7 +111,7 @@ func briefly(ctx context.Context, op string, fn func(*scard.Context) error) erro
 	}
 	err = fn(sc)
 	if !errors.Is(err, errHung) {
-		hangUp(sc)
+		hangUp(ctx, sc)
 	}
 	var ours *Error
 	if err == nil || errors.As(err, &ours) {

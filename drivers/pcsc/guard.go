@@ -1,6 +1,7 @@
 package pcsc
 
 import (
+	"context"
 	"sync"
 	"time"
 
@@ -42,7 +43,17 @@ func (g *guard) change(call func()) {
 	call()
 }
 
-// hangUp releases a connection to the daemon. Nobody needs to wait for it.
-func hangUp(sc *scard.Context) {
-	go library.change(func() { _ = sc.Release() })
+// hangUp releases a connection to the daemon. It waits for that as long as ctx
+// allows: the daemon serves 200 connections, and one that is given up is only
+// gone when the guard was free.
+func hangUp(ctx context.Context, sc *scard.Context) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		library.change(func() { _ = sc.Release() })
+	}()
+	select {
+	case <-done:
+	case <-ctx.Done():
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -463,5 +464,48 @@ func TestLockHoldsOthersOff(t *testing.T) {
 		t.Errorf("another reader's lock: %v", err)
 	} else {
 		_ = other.Release()
+	}
+}
+
+// TestDaemonHangs: a daemon that lives but does not answer must hold up
+// neither a caller nor the end of the task.
+func TestDaemonHangs(t *testing.T) {
+	restoreDaemon(t)
+	r := start(t, pcsc.Config{Reader: slotName(0), Exclusive: true})
+	until(t, r, "empty", 5*time.Second, empty)
+	insert(t, 0, &chip{})
+	until(t, r, "card", 5*time.Second, present)
+
+	signal := func(s syscall.Signal) {
+		if err := syscall.Kill(daemon.PID(), s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	signal(syscall.SIGSTOP)
+	t.Cleanup(func() { signal(syscall.SIGCONT) }) // a second one does no harm
+	begun := time.Now()
+	if _, err := r.Connect(within(t, 200*time.Millisecond)); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("connect: %v", err)
+	}
+	if _, err := pcsc.Readers(within(t, 200*time.Millisecond)); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("readers: %v", err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	if err := pcsc.New(pcsc.Config{Reader: slotName(1)}).Run(ctx); err != nil {
+		t.Errorf("a second task: %v", err)
+	}
+	if took := time.Since(begun); took > 5*time.Second {
+		t.Errorf("the callers were held up for %v", took)
+	}
+	until(t, r, "out of order", 5*time.Second, unhealthy)
+	signal(syscall.SIGCONT)
+	until(t, r, "recovery", 5*time.Second, present)
+	card := connect(t, r)
+	if _, err := card.Transmit(within(t, time.Second), selectMF); err != nil {
+		t.Error(err)
+	}
+	if err := card.Close(); err != nil {
+		t.Error(err)
 	}
 }

@@ -57,7 +57,7 @@ type Reader struct {
 	mu      sync.Mutex // guards what follows
 	running bool
 	name    string // the reader that fits; empty while there is none
-	problem string // why it cannot be used; empty when it can
+	problem error  // why it cannot be used; nil when it can
 	present bool
 	stuck   bool // an abandoned call has not come back
 	last    gate.CardEvent
@@ -79,7 +79,7 @@ func New(cfg Config) *Reader {
 		log:     cfg.Log.With("reader", cfg.Reader),
 		events:  make(chan gate.CardEvent),
 		wake:    make(chan struct{}, 1),
-		problem: "the reader's task has not started",
+		problem: fault(cfg.Reader, "watch", "the reader's task has not started", ""),
 	}
 	r.line = newLine(r.setStuck)
 	return r
@@ -117,7 +117,7 @@ func (r *Reader) Run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			break
 		}
-		r.set("", false, err.Error())
+		r.set("", false, err)
 		if reached {
 			pause = redialFirst
 		}
@@ -127,7 +127,8 @@ func (r *Reader) Run(ctx context.Context) error {
 	pump.Wait()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.running, r.name, r.present, r.problem = false, "", false, "the reader's task has ended"
+	r.running, r.name, r.present, r.problem = false, "", false,
+		fault(r.cfg.Reader, "watch", "the reader's task has ended", "")
 	return nil
 }
 
@@ -149,7 +150,7 @@ func (r *Reader) session(ctx context.Context) (reached bool, err error) {
 	if err != nil && ctx.Err() == nil && dialing.Err() != nil {
 		// One hanging attempt is enough: wait for it, do not add others.
 		r.set("", false, fault(r.cfg.Reader, "connect to pcscd", errHung.Error(),
-			"restart it: `systemctl restart pcscd`").Error())
+			"restart it: `systemctl restart pcscd`"))
 		select {
 		case <-settled:
 		case <-ctx.Done():
@@ -160,7 +161,9 @@ func (r *Reader) session(ctx context.Context) (reached bool, err error) {
 	}
 	err = r.watch(ctx, sc)
 	if !errors.Is(err, errHung) {
-		hangUp(sc)
+		releasing, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeWithin)
+		defer cancel()
+		hangUp(releasing, sc)
 	}
 	return true, failure(r.cfg.Reader, "watch", err)
 }
@@ -174,7 +177,7 @@ func (r *Reader) watch(ctx context.Context, sc *scard.Context) error {
 		}
 		name, err := pick(r.cfg.Reader, names)
 		if err != nil {
-			r.set("", false, err.Error())
+			r.set("", false, err)
 			err = waitChange(ctx, sc, []scard.ReaderState{r.state(notification)}, renewMissing)
 		} else {
 			err = r.watchLocked(ctx, sc, name)
@@ -198,7 +201,7 @@ func (r *Reader) watchLocked(ctx context.Context, sc *scard.Context, name string
 	if r.cfg.LockDir != "" {
 		lock, err := Lock(r.cfg.LockDir, name)
 		if err != nil {
-			r.set("", false, err.Error())
+			r.set("", false, err)
 			sleep(ctx, renewLock)
 			return ctx.Err()
 		}
@@ -222,16 +225,16 @@ func (r *Reader) watchReader(ctx context.Context, sc *scard.Context, name string
 			r.log.Warn("card reader gone", "name", name)
 			return nil
 		case now&scard.StateUnavailable != 0:
-			r.set(name, false, fault(name, "watch", "it does not respond", "unplug it and plug it in again").Error())
+			r.set(name, false, fault(name, "watch", "it does not respond", "unplug it and plug it in again"))
 			continue
 		}
 		present := now&scard.StatePresent != 0
 		// The upper half counts insertions and removals (SCardGetStatusChange
 		// of pcsc-lite): a card that was swapped between two looks.
 		if swapped := events(before) != events(now); swapped && present && before&scard.StatePresent != 0 {
-			r.set(name, false, "")
+			r.set(name, false, nil)
 		}
-		r.set(name, present, "")
+		r.set(name, present, nil)
 	}
 }
 

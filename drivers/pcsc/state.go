@@ -16,7 +16,7 @@ const stuckRemedy = "take the document away; if this stays, unplug the reader an
 const stuckProblem = "the chip or the reader does not answer, a command was abandoned: " + stuckRemedy
 
 // set takes over what the watch has seen.
-func (r *Reader) set(name string, present bool, problem string) {
+func (r *Reader) set(name string, present bool, problem error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.name, r.present, r.problem = name, present, problem
@@ -38,11 +38,14 @@ func (r *Reader) setStuck(stuck bool) {
 
 // publish queues the state when it differs from the last one. mu is held.
 func (r *Reader) publish() {
-	e := gate.CardEvent{Reader: r.name, Present: r.present, Healthy: r.problem == "" && !r.stuck, Problem: r.problem}
+	e := gate.CardEvent{Reader: r.name, Present: r.present, Healthy: r.problem == nil && !r.stuck}
 	if e.Reader == "" {
 		e.Reader = r.cfg.Reader
 	}
-	if e.Problem == "" && r.stuck {
+	switch {
+	case r.problem != nil:
+		e.Problem = r.problem.Error()
+	case r.stuck:
 		e.Problem = stuckProblem
 	}
 	if e == r.last {
