@@ -265,3 +265,6 @@ func (s *Service) sweepRevoked(ctx context.Context) error {
 		}
 	}
 }
+
+// Live gives what was last heard of each kiosk.
+func (s *Service) Live() []store.Live { return s.board.Live() }

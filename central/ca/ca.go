@@ -26,7 +26,7 @@ import (
 // Lifetimes. A kiosk is renewed by hand, so its certificate lasts over a
 // year; central renews its own by itself.
 const (
-	rootLife   = 20 * 365 * 24 * time.Hour
+	rootLife = 20 * 365 * 24 * time.Hour
 	// BrokerLife is that of a certificate given to a broker of the operator.
 	BrokerLife = 400 * 24 * time.Hour
 	kioskLife  = 400 * 24 * time.Hour

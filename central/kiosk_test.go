@@ -1,0 +1,340 @@
+package central_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	mqtt "github.com/eclipse/paho.mqtt.golang"
+
+	"gateagent/central"
+	"gateagent/central/enrol"
+	"gateagent/central/store"
+	"gateagent/gate/wire"
+)
+
+// soon bounds every wait of these tests.
+const soon = 10 * time.Second
+
+// centre is a running service with the registry beside it, as gatectl opens
+// it.
+type centre struct {
+	*central.Service
+	reg    *enrol.Registry
+	dir    string
+	cancel context.CancelFunc
+	done   chan error
+}
+
+func quiet() *slog.Logger {
+	if testing.Verbose() {
+		return slog.New(slog.NewTextHandler(os.Stderr, nil))
+	}
+	return slog.New(slog.NewTextHandler(io.Discard, nil))
+}
+
+func config(dir, broker string) central.Config {
+	return central.Config{State: dir, MQTT: "127.0.0.1:0", HTTP: "127.0.0.1:0", Broker: broker, Names: []string{"127.0.0.1", "localhost"}}
+}
+
+func registry(t *testing.T, dir string) *enrol.Registry {
+	t.Helper()
+	reg, err := enrol.Open(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := reg.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return reg
+}
+
+func start(t *testing.T, dir, broker string) *centre {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	s, err := central.Open(ctx, config(dir, broker), quiet())
+	if err != nil {
+		cancel()
+		t.Fatal(err)
+	}
+	c := &centre{Service: s, dir: dir, cancel: cancel, done: make(chan error, 1)}
+	go func() { c.done <- s.Run(ctx) }()
+	t.Cleanup(func() { c.stop(t) })
+	c.reg = registry(t, dir)
+	eventually(t, "central connects to its broker", s.Connected)
+	return c
+}
+
+func (c *centre) stop(t *testing.T) {
+	t.Helper()
+	if c.cancel == nil {
+		return
+	}
+	c.cancel()
+	c.cancel = nil
+	select {
+	case err := <-c.done:
+		if err != nil {
+			t.Errorf("central ended with %v", err)
+		}
+	case <-time.After(soon):
+		t.Error("central does not end")
+	}
+}
+
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(soon); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		if ok() {
+			return
+		}
+	}
+	t.Fatalf("not within %s: %s", soon, what)
+}
+
+// kiosk is a kiosk's side as far as these tests need one.
+type kiosk struct {
+	id    *wire.Identity
+	epoch string
+	chain []byte // at number
+	n     uint64
+	conn  mqtt.Client
+	acks  chan *wire.Ack
+	lost  chan error
+}
+
+func enrolKiosk(t *testing.T, reg *enrol.Registry, name, broker string) *kiosk {
+	t.Helper()
+	keys, err := wire.NewKioskKeys(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req, err := keys.Request(time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := enrol.Encode(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := reg.Add(t.Context(), data, enrol.Options{Broker: []string{broker}}, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, err := wire.NewIdentity(keys, b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var e [16]byte
+	_, _ = rand.Read(e[:])
+	return &kiosk{id: id, epoch: hex.EncodeToString(e[:]), chain: wire.ChainStart(), acks: make(chan *wire.Ack, 1024), lost: make(chan error, 1)}
+}
+
+func (k *kiosk) options(clientID string) *mqtt.ClientOptions {
+	return mqtt.NewClientOptions().AddBroker(k.id.Broker[0]).SetClientID(clientID).SetTLSConfig(k.id.TLS("127.0.0.1")).
+		SetProtocolVersion(4).SetAutoReconnect(false).SetConnectTimeout(5 * time.Second).SetWriteTimeout(5 * time.Second).
+		SetConnectionLostHandler(func(_ mqtt.Client, err error) {
+			select {
+			case k.lost <- err:
+			default:
+			}
+		})
+}
+
+func (k *kiosk) dial() error {
+	k.conn = mqtt.NewClient(k.options(wire.ClientID(k.id.Name)))
+	if err := settled(k.conn.Connect()); err != nil {
+		return err
+	}
+	return settled(k.conn.Subscribe(wire.Topic(k.id.Name, wire.TopicAck), 1, func(_ mqtt.Client, m mqtt.Message) {
+		if a, err := wire.DecodeAck(m.Payload()); err == nil {
+			k.acks <- a
+		}
+	}))
+}
+
+func (k *kiosk) connect(t *testing.T) *kiosk {
+	t.Helper()
+	if err := k.dial(); err != nil {
+		t.Fatalf("kiosk %s: %v", k.id.Name, err)
+	}
+	t.Cleanup(func() { k.conn.Disconnect(0) })
+	return k
+}
+
+func settled(tok mqtt.Token) error {
+	if !tok.WaitTimeout(soon) {
+		return fmt.Errorf("no answer within %s", soon)
+	}
+	return tok.Error()
+}
+
+func decision(tx string, outcome string, reasons ...uint32) []byte {
+	r := wire.Record{V: 1, Kind: wire.KindDecision, Tx: tx, Gate: "T-G1", At: time.Now().UTC(),
+		Decision: &wire.Decision{Outcome: outcome, Reasons: reasons, Policy: "test", Face: "off"}}
+	body, err := r.Encode()
+	if err != nil {
+		panic(err) // a mistake in the test
+	}
+	return body
+}
+
+func newTx() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:])
+	return hex.EncodeToString(b[:])
+}
+
+// next makes the next batch of n results and moves on.
+func (k *kiosk) next(t *testing.T, n int) *wire.Batch {
+	t.Helper()
+	prev := k.chain
+	var entries []wire.Entry
+	for range n {
+		body := decision(newTx(), wire.OutcomeAdmit)
+		k.n++
+		e := wire.Entry{Number: k.n, Prev: k.chain, Hash: wire.BodyHash(body), Body: body}
+		entries = append(entries, e)
+		var err error
+		if k.chain, err = wire.ChainNext(k.id.Name, k.epoch, k.n, k.chain, e.Hash); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return k.sign(t, prev, entries, k.id.Signing)
+}
+
+func (k *kiosk) sign(t *testing.T, prev []byte, entries []wire.Entry, key ed25519.PrivateKey) *wire.Batch {
+	t.Helper()
+	b, err := wire.NewBatch(k.id.Name, k.epoch, prev, entries)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Sign(key); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func (k *kiosk) send(t *testing.T, b *wire.Batch) {
+	t.Helper()
+	data, err := b.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	k.publish(t, k.id.Name, wire.TopicResults, data)
+}
+
+func (k *kiosk) publish(t *testing.T, name, kind string, data []byte) {
+	t.Helper()
+	if err := settled(k.conn.Publish(wire.Topic(name, kind), 1, false, data)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// acked waits for the acknowledgement of number and checks it.
+func (k *kiosk) acked(t *testing.T, number uint64, chain []byte) {
+	t.Helper()
+	for {
+		select {
+		case a := <-k.acks:
+			if err := a.Verify(k.id.AckKey); err != nil {
+				t.Fatal(err)
+			}
+			if a.Number < number {
+				continue
+			}
+			if a.Kiosk != k.id.Name || a.Epoch != k.epoch || a.Number != number || !bytes.Equal(a.Chain, chain) {
+				t.Fatalf("acknowledged %s %s %d, want %d", a.Kiosk, a.Epoch, a.Number, number)
+			}
+			return
+		case <-time.After(soon):
+			t.Fatalf("no acknowledgement of %d", number)
+		}
+	}
+}
+
+// notAcked says that nothing is acknowledged for a while.
+func (k *kiosk) notAcked(t *testing.T) {
+	t.Helper()
+	select {
+	case a := <-k.acks:
+		t.Fatalf("acknowledged up to %d", a.Number)
+	case <-time.After(300 * time.Millisecond):
+	}
+}
+
+func (c *centre) results(t *testing.T, kiosk string) []store.Result {
+	t.Helper()
+	r, err := c.reg.Store.Results(t.Context(), kiosk, 0, time.UnixMilli(0), 100_000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func (c *centre) alarm(t *testing.T, kiosk, kind string) {
+	t.Helper()
+	eventually(t, "alarm "+kind+" of "+kiosk, func() bool {
+		all, err := c.reg.Store.OpenAlarms(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, a := range all {
+			if a.Kiosk == kiosk && a.Kind == kind {
+				return true
+			}
+		}
+		return false
+	})
+}
+
+// mosquitto starts Debian's broker with the files that central makes for it
+// and gives its address. The process ends with the test.
+func mosquitto(t *testing.T, reg *enrol.Registry) string {
+	t.Helper()
+	bin, err := exec.LookPath("mosquitto")
+	if err != nil {
+		if bin, err = exec.LookPath("/usr/sbin/mosquitto"); err != nil {
+			t.Skip("mosquitto is not installed")
+		}
+	}
+	dir := t.TempDir()
+	files, err := reg.BrokerFiles(t.Context(), []string{"127.0.0.1"}, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := freeAddr(t)
+	_, port, _ := strings.Cut(addr, ":")
+	files["mosquitto.conf"] = fmt.Appendf(nil, "listener %s 127.0.0.1\ncafile %[2]s/ca.pem\ncertfile %[2]s/server.pem\nkeyfile %[2]s/server.key\n"+
+		"crlfile %[2]s/revoked.pem\nrequire_certificate true\nuse_identity_as_username true\nacl_file %[2]s/acl\nuser root\n", port, dir)
+	for name, data := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cmd := exec.Command(bin, "-c", filepath.Join(dir, "mosquitto.conf"))
+	if testing.Verbose() {
+		cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	return "tls://" + addr
+}
