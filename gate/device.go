@@ -2,6 +2,7 @@ package gate
 
 import (
 	"context"
+	"errors"
 	"time"
 )
 
@@ -48,6 +49,10 @@ const (
 	PassageRefused  PassageResult = "not_opened"
 	PassageUnknown  PassageResult = "unknown" // the agent ended before it could know
 )
+
+// ErrAdmitTooOld is wrapped by Barrier.Open when the admission lies too far
+// back to be carried out.
+var ErrAdmitTooOld = errors.New("the admission is older than five seconds and was not carried out")
 
 // Barrier is the gate's output. drivers/barrier implements it.
 type Barrier interface {
