@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"gateagent/gate/mrz"
 	"gateagent/internal/ber"
 	"gateagent/sim/chip"
 )
@@ -240,5 +241,17 @@ func TestTrustFolder(t *testing.T) {
 	}
 	if _, err := NewWorld(10).State("XXX"); err == nil {
 		t.Error("an unknown state was made")
+	}
+}
+
+// The shipped transliteration and this one were written apart; they agree.
+func TestNamesAgree(t *testing.T) {
+	w := NewWorld(11)
+	for i := range 60 {
+		for _, p := range []Person{w.Citizen(i), w.Foreigner(i)} {
+			if got, want := machineName(p.Name()), strings.Trim(mrz.Transliterate(p.Name()), "<"); got != want {
+				t.Errorf("%s: %s here, %s there", p.Name(), got, want)
+			}
+		}
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"crypto"
 	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -160,8 +162,8 @@ func TestActiveAuthentication(t *testing.T) {
 	j := judgeFor(t, w, "NLD")
 	challenge := []byte{1, 2, 3, 4, 5, 6, 7, 8}
 	for name, a := range map[string]doc.Algorithm{
-		"RSA SHA-1": {RSA: 1024, Hash: crypto.SHA1}, "RSA SHA-224": {RSA: 1024, Hash: crypto.SHA224}, "RSA SHA-256": {RSA: 1280, Hash: crypto.SHA256},
-		"RSA SHA-384": {RSA: 1024, Hash: crypto.SHA384}, "RSA SHA-512": {RSA: 1024, Hash: crypto.SHA512},
+		"RSA SHA-1": {RSA: 1024, Hash: crypto.SHA1}, "RSA SHA-256": {RSA: 1280, Hash: crypto.SHA256},
+		"RSA SHA-512": {RSA: 1024, Hash: crypto.SHA512},
 		"ECDSA P-256": {Curve: "P-256", Hash: crypto.SHA256}, "ECDSA brainpool, explicit": {Curve: "brainpoolP384r1", Explicit: true, Hash: crypto.SHA384},
 		"ECDSA SHA-224 on P-256": {Curve: "P-256", Hash: crypto.SHA224},
 	} {
@@ -209,8 +211,40 @@ func TestNationalData(t *testing.T) {
 	c.SecurityObject(d.File(chip.FileSOD))
 	c.DataGroup(1, d.File(chip.FileDG(1)))
 	c.DataGroup(13, d.File(chip.FileDG(13)))
+	scan := gate.Scan{Kind: gate.ScanVietnamID, Vietnam: &gate.VietnamQR{
+		Number: d.Number(), Name: d.Person.Name(), Birth: d.Person.Birth.Format("2006-01-02"), Sex: d.Person.Sex,
+	}}
+	for _, k := range c.Person(scan) {
+		if k.Result != gate.Successful {
+			t.Errorf("%+v", k)
+		}
+	}
 	got, ok := c.Document()
 	if !ok || got.National == nil || got.National.ID != d.Number() || got.National.Name != d.Person.Name() || got.MatchNumber != d.Number() {
 		t.Errorf("document %v %+v", ok, got.National)
+	}
+}
+
+// Trust also comes by master list and by link certificate.
+func TestMasterListAndLink(t *testing.T) {
+	w := doc.NewWorld(37)
+	ecdsa := doc.Algorithm{Curve: "P-256", Hash: crypto.SHA256}
+	old := must[*doc.Authority](t)(doc.NewAuthority(37, doc.AuthorityConfig{Country: "NL", Name: "Older CSCA", CA: ecdsa, Signer: ecdsa}))
+	nl, de := must[*doc.State](t)(w.State("NLD")), must[*doc.State](t)(w.State("D"))
+	for name, files := range map[string]map[string][]byte{
+		"link":        {"old.cer": old.Certificate, "link.cer": must[[]byte](t)(old.Link(nl.Authority))},
+		"master list": {"de.ml": must[[]byte](t)(de.Authority.MasterList(de.Authority.Certificate, nl.Authority.Certificate))},
+	} {
+		dir := t.TempDir()
+		for file, raw := range files {
+			if err := os.WriteFile(filepath.Join(dir, file), raw, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		j := document.NewJudge(must[*document.Trust](t)(document.LoadTrust(dir, slog.New(slog.DiscardHandler))))
+		d := must[*doc.Document](t)(w.Passport(w.Foreigner(3)))
+		if got := verdicts(j, d)[gate.CheckDSSignature]; got.Result != gate.Successful {
+			t.Errorf("%s: %+v", name, got)
+		}
 	}
 }

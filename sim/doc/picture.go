@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"image"
-	"image/color"
 	"image/jpeg"
 	"io"
 )
@@ -41,7 +40,7 @@ func draw(shape [8]byte, w, h int) image.Image {
 		for x := 0; x < w; x++ {
 			dx, dy := x-cx, y-cy
 			v := 90 + int(shape[3]%40) + 60*y/h + 40*((dx*dx+dy*dy)/ring%2)
-			img.SetGray(x, y, color.Gray{Y: uint8(v)})
+			img.Pix[y*img.Stride+x] = uint8(v)
 		}
 	}
 	return img
