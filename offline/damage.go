@@ -67,6 +67,9 @@ func (o *Outbox) setAside() (string, error) {
 func (o *Outbox) explain(what string, err error) error {
 	var sq sqlite3.Error
 	remedy := ""
+	if errors.Is(err, ErrAckAhead) {
+		remedy = "; this state folder is an older copy, or two kiosks share it: stop the agent, move the folder outbox aside and start again, a new epoch then begins"
+	}
 	if errors.As(err, &sq) {
 		switch {
 		case sq.Code == sqlite3.ErrFull || sq.SystemErrno == syscall.ENOSPC || sq.SystemErrno == syscall.EDQUOT:

@@ -433,7 +433,7 @@ type machine struct {
 
 func newMachine(t *testing.T, id *wire.Identity) *machine {
 	k := &machine{t: t, dir: filepath.Join(t.TempDir(), "state"), status: wire.Status{Version: "test", Gate: "G12", Stage: "idle"}}
-	k.cfg = uplink.Config{Identity: id, Log: logger(t), AckTimeout: time.Second, RedialMin: 20 * time.Millisecond, RedialMax: 200 * time.Millisecond, Heartbeat: 300 * time.Millisecond}
+	k.cfg = uplink.Config{Identity: id, Log: logger(t), AckTimeout: 400 * time.Millisecond, RedialMin: 20 * time.Millisecond, RedialMax: 200 * time.Millisecond, Heartbeat: 300 * time.Millisecond}
 	k.open()
 	t.Cleanup(func() { k.halt(); k.close() })
 	return k

@@ -12,8 +12,6 @@ import (
 	"testing"
 	"time"
 
-	mqtt "github.com/eclipse/paho.mqtt.golang"
-
 	"gateagent/gate/wire"
 	"gateagent/uplink"
 )
@@ -33,11 +31,13 @@ func scene(t *testing.T) (*mosquitto, *central, *machine) {
 // The plain way over both kinds of broker: a backlog in batches, then single
 // results, presence and status; an orderly end and a last will.
 func TestDelivery(t *testing.T) {
+	t.Parallel()
 	for name, make := range map[string]func(*testing.T, *pki) broker{
 		"mosquitto":   func(t *testing.T, p *pki) broker { return newMosquitto(t, p) },
 		"nats-server": func(t *testing.T, p *pki) broker { return newNATS(t, p) },
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			p := newPKI(t)
 			b := make(t, p)
 			b.start(t)
@@ -89,6 +89,7 @@ func TestDelivery(t *testing.T) {
 }
 
 func TestBrokerComesLater(t *testing.T) {
+	t.Parallel()
 	p := newPKI(t)
 	m := newMosquitto(t, p)
 	k := newMachine(t, p.identity(t, m.addr()))
@@ -106,6 +107,7 @@ func TestBrokerComesLater(t *testing.T) {
 // The broker is killed while results flow, three times, and forgets
 // everything; nothing is lost or doubled.
 func TestBrokerKilled(t *testing.T) {
+	t.Parallel()
 	m, c, k := scene(t)
 	k.run()
 	for range 3 {
@@ -120,6 +122,7 @@ func TestBrokerKilled(t *testing.T) {
 }
 
 func TestNATSKilled(t *testing.T) {
+	t.Parallel()
 	p := newPKI(t)
 	b := newNATS(t, p)
 	b.start(t)
@@ -139,6 +142,7 @@ func TestNATSKilled(t *testing.T) {
 // The broker's acknowledgement proves nothing: while central is silent
 // nothing leaves the disk, staff are told, and later everything arrives.
 func TestCentralSilent(t *testing.T) {
+	t.Parallel()
 	_, c, k := scene(t)
 	c.set(func() { c.silent = true })
 	k.decide(120)
@@ -160,6 +164,7 @@ func TestCentralSilent(t *testing.T) {
 // Whatever a thief of the broker or a wrong central says, nothing is deleted,
 // and it is an alarm.
 func TestBadAcknowledgements(t *testing.T) {
+	t.Parallel()
 	_, stranger, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -176,6 +181,7 @@ func TestBadAcknowledgements(t *testing.T) {
 		"version":        func(c *central, a *wire.Ack) ed25519.PrivateKey { a.V = 2; return c.p.ackKey },
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			_, c, k := scene(t)
 			c.answer = func(_ *wire.Batch, a wire.Ack) []wire.Ack {
 				key := forge(c, &a)
@@ -202,6 +208,7 @@ func TestBadAcknowledgements(t *testing.T) {
 // A retained acknowledgement, planted before the kiosk connects, is not even
 // looked at.
 func TestRetainedAcknowledgement(t *testing.T) {
+	t.Parallel()
 	_, c, k := scene(t)
 	c.set(func() { c.silent = true })
 	k.decide(3)
@@ -232,6 +239,7 @@ func TestRetainedAcknowledgement(t *testing.T) {
 
 // Repeated and overtaken acknowledgements change nothing.
 func TestRepeatedAcknowledgements(t *testing.T) {
+	t.Parallel()
 	_, c, k := scene(t)
 	var old wire.Ack
 	c.answer = func(_ *wire.Batch, a wire.Ack) []wire.Ack {
@@ -253,8 +261,10 @@ func TestRepeatedAcknowledgements(t *testing.T) {
 // Central is restored from an older backup: it gets everything again, also
 // while the kiosk has nothing new to say.
 func TestCentralRestored(t *testing.T) {
+	t.Parallel()
 	for name, back := range map[string]int{"to the middle": 70, "to nothing": 0} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			_, c, k := scene(t)
 			k.decide(150)
 			k.run()
@@ -285,6 +295,7 @@ func TestCentralRestored(t *testing.T) {
 // The kiosk is stopped and started at random moments, with repeats as the
 // only consequence.
 func TestKioskRestarts(t *testing.T) {
+	t.Parallel()
 	_, c, k := scene(t)
 	for i := range 5 {
 		k.run()
@@ -301,6 +312,7 @@ func TestKioskRestarts(t *testing.T) {
 
 // A batch that the broker swallows is noticed and sent again.
 func TestLostBatches(t *testing.T) {
+	t.Parallel()
 	_, c, k := scene(t)
 	n := 0
 	c.answer = func(b *wire.Batch, a wire.Ack) []wire.Ack { return []wire.Ack{a} }
@@ -384,6 +396,7 @@ func (h *holeProxy) pipe(to, from net.Conn) {
 // A connection that is open and dead is given up, because acknowledgements do
 // not come; and a kiosk that stops meanwhile does not hang.
 func TestHalfOpenConnection(t *testing.T) {
+	t.Parallel()
 	p := newPKI(t)
 	m := newMosquitto(t, p)
 	m.start(t)
@@ -411,6 +424,7 @@ func TestHalfOpenConnection(t *testing.T) {
 
 // A kiosk whose certificate the broker does not know gets a clear notice.
 func TestStrangeCertificate(t *testing.T) {
+	t.Parallel()
 	p := newPKI(t)
 	m := newMosquitto(t, p)
 	m.start(t)
@@ -443,6 +457,7 @@ func TestStrangeCertificate(t *testing.T) {
 
 // The last will says that a kiosk is gone when it is cut off without a word.
 func TestLastWill(t *testing.T) {
+	t.Parallel()
 	p := newPKI(t)
 	m := newMosquitto(t, p)
 	m.start(t)
@@ -462,15 +477,12 @@ func TestLastWill(t *testing.T) {
 	}
 	eventually(t, "up", up(true))
 	h.swallow(true)
-	// Ends the broker's side of the connection as a cut cable would in time.
-	probe := mqtt.NewClientOptions()
-	_ = probe
-	k.halt()
+	k.halt() // its last word is swallowed; the broker sees the connection end
 	h.swallow(false)
 	eventually(t, "down by the last will", up(false))
 }
 
-// After Run nothing of it is left.
+// After Run nothing of it is left. It counts, so it runs alone.
 func TestNothingIsLeft(t *testing.T) {
 	_, c, k := scene(t)
 	before := runtime.NumGoroutine()
@@ -484,6 +496,7 @@ func TestNothingIsLeft(t *testing.T) {
 }
 
 func TestConfigIsChecked(t *testing.T) {
+	t.Parallel()
 	p := newPKI(t)
 	k := newMachine(t, p.identity(t, "127.0.0.1:1"))
 	good := k.cfg
