@@ -44,6 +44,7 @@ type BuildConfig struct {
 	Expires time.Time
 	// Specimens allows documents of ICAO's specimen state UTO.
 	Specimens bool
+	Strict    bool   // one rejected row, and no list is written
 	Temp      string // folder for sorting, needs 40 bytes a row; default: beside the list
 	Memory    int64  // bytes for sorting; default 256 MiB
 	Report    func(Issue)
@@ -280,6 +281,9 @@ func (b *Builder) Finish(ctx context.Context) (Summary, error) {
 		return b.sum, err
 	}
 	err = b.write(ctx, out)
+	if err == nil && b.cfg.Strict && b.sum.Rejected > 0 {
+		err = fmt.Errorf("%d of %d rows were rejected and no list is written; correct them or build without strictness", b.sum.Rejected, b.sum.Rows)
+	}
 	if err == nil {
 		err = os.Chmod(out, 0o755)
 	}

@@ -1,0 +1,288 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"gateagent/match/allowlist"
+)
+
+const listBuildHelp = `Build a signed allowlist from a CSV file.
+
+The first line names the columns, in any order; UTF-8, commas, and double
+quotes around a field that holds a comma:
+
+  issuer   issuing state as in the MRZ: VNM, FRA, D
+  type     document type as in the MRZ: ID, P
+  number   the complete document number; for Vietnamese identity cards the
+           twelve digits of the citizen number, never the nine of the MRZ
+           number field, which strangers share
+  flights  flight numbers with ; between them: VN123;VN124. May be empty
+  gates    gates with ; between them: SGN-G12;SGN-G13. * is every gate
+  from     when the traveller may first pass: 2026-03-01T14:30:00+07:00; with
+  until    --zone also 2026-03-01 14:30 or a whole day, 2026-03-01
+           (until is the first moment outside; a whole day is inside)
+  flags    allow, refer (staff should see this traveller) or refuse; with
+           ;priority behind it for the priority lane
+
+One document may stand on several rows, for several flights. Where more than
+one is open at a gate, refuse goes before refer before allow.
+
+  issuer,type,number,flights,gates,from,until,flags
+  VNM,ID,001099000001,VN123,SGN-G12,2026-03-01T12:00:00+07:00,2026-03-01T15:00:00+07:00,allow
+
+Every row that is not taken is reported with its line and why, never with its
+content. Building goes on, and the exit code is 0, unless --strict is given.
+Rows that say the same as another are counted and merged.
+
+A generation shares one secret, kept in generation-N.secret beside the signing
+key and made when it is absent. Keep it: the same generation cannot go on
+without it. It serves 30 days; then begin the next generation. The version must
+grow with every list: kiosks refuse whatever is older than what they had.`
+
+// buildFlags are the flags of `gatectl list build`.
+type buildFlags struct {
+	in, out, key, secret, zone, issued, report, temp string
+	generation                                       uint32
+	version                                          uint64
+	valid                                            time.Duration
+	memory                                           int64
+	strict, json, specimens                          bool
+}
+
+// listBuildCommand is `gatectl list build`.
+func listBuildCommand() *cobra.Command {
+	var f buildFlags
+	cmd := &cobra.Command{
+		Use:   "build --in FILE --out DIR --key signing.key --generation N --version N",
+		Short: "Build a signed allowlist from a CSV file",
+		Long:  listBuildHelp,
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := buildList(cmd.Context(), f, cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr()); err != nil {
+				return fmt.Errorf("list build: %w", err)
+			}
+			return nil
+		},
+	}
+	fl := cmd.Flags()
+	fl.StringVar(&f.in, "in", "", "CSV file; - is standard input")
+	fl.StringVar(&f.out, "out", "", "folder of the list; a list that is there is replaced as a whole")
+	fl.StringVar(&f.key, "key", "", "signing key, made by gatectl list keygen")
+	fl.StringVar(&f.secret, "secret", "", "file of the generation's secret (default generation-N.secret beside --key)")
+	fl.Uint32Var(&f.generation, "generation", 0, "number of the generation, from 1")
+	fl.Uint64Var(&f.version, "version", 0, "number of the list, from 1; grows with every list, across generations too")
+	fl.DurationVar(&f.valid, "valid", 72*time.Hour, "how long kiosks may use the list; 720h at most")
+	fl.StringVar(&f.issued, "issued", "", "moment of issue like 2026-03-01T08:00:00Z (default now)")
+	fl.StringVar(&f.zone, "zone", "", "zone of times without offset, like Asia/Ho_Chi_Minh")
+	fl.StringVar(&f.report, "report", "", "write rejected and repeated rows to this CSV file instead of standard error")
+	fl.StringVar(&f.temp, "temp", "", "folder for sorting, 40 bytes a row (default beside --out)")
+	fl.Int64Var(&f.memory, "memory", 256, "memory for sorting in MiB")
+	fl.BoolVar(&f.strict, "strict", false, "a single rejected row is an error, and no list is written")
+	fl.BoolVar(&f.specimens, "specimens", false, "also take documents of ICAO's specimen state UTO")
+	fl.BoolVar(&f.json, "json", false, "print the summary as JSON")
+	for _, name := range []string{"in", "out", "key", "generation", "version"} {
+		cmd.MarkFlagRequired(name)
+	}
+	return cmd
+}
+
+func buildList(ctx context.Context, f buildFlags, stdin io.Reader, stdout, stderr io.Writer) error {
+	cfg, zone, err := f.config(stderr)
+	if err != nil {
+		return err
+	}
+	if err := refuseOlder(f.out, f.version); err != nil {
+		return err
+	}
+	in := stdin
+	if f.in != "-" {
+		file, err := os.Open(f.in)
+		if err != nil {
+			return err
+		}
+		defer file.Close()
+		in = file
+	}
+	issues, err := newIssueReport(f, stderr)
+	if err != nil {
+		return err
+	}
+	progress := newProgress(stderr)
+	cfg.Report, cfg.Progress = issues.add, progress.show
+	b, err := allowlist.NewBuilder(ctx, f.out, cfg)
+	if err != nil {
+		return errors.Join(err, issues.close())
+	}
+	reader := allowlist.CSVReader{Zone: zone, Progress: func(lines int64) { progress.show("reading", uint64(lines), 0) }}
+	var sum allowlist.Summary
+	if err = reader.Read(ctx, in, b); err != nil {
+		err = fmt.Errorf("%s: %w", f.in, err)
+	} else {
+		sum, err = b.Finish(ctx)
+	}
+	if err = errors.Join(err, b.Close(), issues.close()); err != nil {
+		return err
+	}
+	return printSummary(stdout, f, sum)
+}
+
+// config gathers what the list is built with.
+func (f *buildFlags) config(stderr io.Writer) (allowlist.BuildConfig, *time.Location, error) {
+	cfg := allowlist.BuildConfig{Version: f.version, Specimens: f.specimens, Strict: f.strict, Temp: f.temp, Memory: f.memory << 20}
+	if f.memory < 1 || f.memory > 1<<20 {
+		return cfg, nil, errors.New("--memory: not between 1 and 1048576 MiB")
+	}
+	if f.generation == 0 || f.version == 0 {
+		return cfg, nil, errors.New("--generation and --version begin at 1")
+	}
+	cfg.Issued = time.Now()
+	if f.issued != "" {
+		at, err := time.Parse(time.RFC3339, f.issued)
+		if err != nil {
+			return cfg, nil, errors.New("--issued: no moment like 2026-03-01T08:00:00Z")
+		}
+		cfg.Issued = at
+	}
+	if f.valid <= 0 || f.valid > 720*time.Hour {
+		return cfg, nil, errors.New("--valid: not above 0 and at most 720h")
+	}
+	cfg.Expires = cfg.Issued.Add(f.valid)
+	var zone *time.Location
+	if f.zone != "" {
+		var err error
+		if zone, err = time.LoadLocation(f.zone); err != nil {
+			return cfg, nil, fmt.Errorf("--zone: %w; give one like Asia/Ho_Chi_Minh", err)
+		}
+	}
+	var err error
+	if cfg.Key, err = allowlist.ReadSigningKey(f.key); err != nil {
+		return cfg, nil, fmt.Errorf("--key: %w", err)
+	}
+	cfg.Secret, err = f.generationSecret(cfg.Issued, stderr)
+	return cfg, zone, err
+}
+
+// generationSecret reads the generation's secret or begins the generation.
+func (f *buildFlags) generationSecret(began time.Time, stderr io.Writer) (*allowlist.GenerationSecret, error) {
+	path := f.secret
+	if path == "" {
+		path = filepath.Join(filepath.Dir(f.key), fmt.Sprintf("generation-%d.secret", f.generation))
+	}
+	s, err := allowlist.ReadSecret(path)
+	if errors.Is(err, os.ErrNotExist) {
+		s = allowlist.NewSecret(f.generation, began)
+		if err := s.Write(path); err != nil {
+			return nil, err
+		}
+		fmt.Fprintf(stderr, "generation %d begins: its secret is in %s, keep it for 30 days\n", f.generation, path)
+		return s, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if s.Generation != f.generation {
+		return nil, fmt.Errorf("--secret: %s belongs to generation %d, not %d", path, s.Generation, f.generation)
+	}
+	return s, nil
+}
+
+// refuseOlder guards against a version that every kiosk would refuse.
+func refuseOlder(dir string, version uint64) error {
+	b, err := os.ReadFile(filepath.Join(dir, allowlist.StatementFile))
+	if err != nil {
+		return nil // nothing there to compare with
+	}
+	if st, err := allowlist.ParseStatement(b); err == nil && st.Version > version {
+		return fmt.Errorf("--version: %s holds version %d already, kiosks would refuse version %d", dir, st.Version, version)
+	}
+	return nil
+}
+
+func printSummary(w io.Writer, f buildFlags, sum allowlist.Summary) error {
+	if f.json {
+		return printJSON(w, sum)
+	}
+	_, err := fmt.Fprintf(w, "%s: generation %d version %d, entries %d, sets %d, bytes %d\nissued %s, expires %s\nroot %s\n%d rows read, %d rejected, %d repeated\n",
+		f.out, sum.Generation, sum.Version, sum.Entries, sum.Sets, sum.Bytes,
+		sum.Issued.Format(time.RFC3339), sum.Expires.Format(time.RFC3339), sum.Root, sum.Rows, sum.Rejected, sum.Duplicates)
+	return err
+}
+
+// issueReport writes what happened to rows: to standard error for people, or
+// to a CSV file.
+type issueReport struct {
+	in     string
+	stderr *bufio.Writer
+	file   *os.File
+	csv    *csv.Writer
+}
+
+func newIssueReport(f buildFlags, stderr io.Writer) (*issueReport, error) {
+	r := &issueReport{in: f.in, stderr: bufio.NewWriter(stderr)}
+	if f.report == "" {
+		return r, nil
+	}
+	var err error
+	if r.file, err = os.Create(f.report); err != nil {
+		return nil, fmt.Errorf("--report: %w", err)
+	}
+	r.csv = csv.NewWriter(r.file)
+	return r, r.csv.Write([]string{"line", "kind", "field", "reason"})
+}
+
+func (r *issueReport) add(i allowlist.Issue) {
+	kind := "rejected"
+	if i.Duplicate {
+		kind = "repeated"
+	}
+	if r.csv != nil {
+		r.csv.Write([]string{strconv.FormatInt(i.Line, 10), kind, i.Field, i.Reason}) // its error comes out of close
+		return
+	}
+	text := i.Reason
+	if i.Field != "" {
+		text = i.Field + " " + i.Reason
+	}
+	fmt.Fprintf(r.stderr, "%s:%d: %s: %s\n", r.in, i.Line, kind, text)
+}
+
+func (r *issueReport) close() error {
+	if r.csv == nil {
+		return r.stderr.Flush()
+	}
+	r.csv.Flush()
+	return errors.Join(r.csv.Error(), r.file.Close())
+}
+
+// progress tells that long work goes on, every few seconds.
+type progress struct {
+	w    io.Writer
+	last time.Time
+}
+
+const progressEvery = 2 * time.Second
+
+func newProgress(w io.Writer) *progress { return &progress{w, time.Now()} }
+
+func (p *progress) show(phase string, done, total uint64) {
+	if time.Since(p.last) < progressEvery {
+		return
+	}
+	p.last = time.Now()
+	if total > 0 {
+		fmt.Fprintf(p.w, "%s: %d of %d\n", phase, done, total)
+		return
+	}
+	fmt.Fprintf(p.w, "%s: %d\n", phase, done)
+}
