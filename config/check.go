@@ -126,8 +126,8 @@ func checkSerial(c *Config, bad fault) {
 		if s.Framing == "" {
 			s.Framing = "line"
 		}
-		if !slices.Contains([]string{"line", "stx-etx", "idle"}, s.Framing) {
-			bad("scanner", i, "framing", "%q is none of \"line\", \"stx-etx\", \"idle\"", s.Framing)
+		if !slices.Contains(framings(), s.Framing) {
+			bad("scanner", i, "framing", "%q is none of %q", s.Framing, framings())
 		}
 		if s.MaxFrame < 0 || s.MaxFrame > 64<<10 {
 			bad("scanner", i, "max_frame", "lies outside 1 to 65536")
@@ -137,14 +137,20 @@ func checkSerial(c *Config, bad fault) {
 	if b.Path == "" {
 		bad("barrier", 0, "path", "is missing; name the relay's device below /dev/serial/by-id")
 	}
-	if b.Active == "" {
-		b.Active = "energised_opens"
-	}
-	if b.Active != "energised_opens" && b.Active != "energised_shuts" {
-		bad("barrier", 0, "active", "%q is neither \"energised_opens\" nor \"energised_shuts\"", b.Active)
-	}
-	if b.Profile == "" {
-		bad("barrier", 0, "profile", "is missing; the reference file lists the profiles")
+	switch b.Profile {
+	case "modbus":
+		if b.Active != "energised_opens" && b.Active != "energised_shuts" {
+			bad("barrier", 0, "active", "%q is neither \"energised_opens\" nor \"energised_shuts\"", b.Active)
+		}
+		if b.Address < 1 || b.Address > 247 {
+			bad("barrier", 0, "address", "lies outside 1 to 247")
+		}
+	case "timed":
+		if b.Open == "" || b.Shut == "" {
+			bad("barrier", 0, "open", "open and shut are both needed by profile \"timed\"")
+		}
+	default:
+		bad("barrier", 0, "profile", "%q is neither \"modbus\" nor \"timed\"", b.Profile)
 	}
 	if b.Pulse == 0 {
 		b.Pulse = Duration(500 * time.Millisecond)
@@ -152,9 +158,14 @@ func checkSerial(c *Config, bad fault) {
 	if b.Passage == 0 {
 		b.Passage = Duration(8 * time.Second)
 	}
-	if d := b.Pulse.Std(); d < 100*time.Millisecond || d > 60*time.Second {
-		bad("barrier", 0, "pulse", "lies outside 100ms to 60s")
+	if d := b.Pulse.Std(); d < 100*time.Millisecond || d > 15*time.Second {
+		bad("barrier", 0, "pulse", "lies outside 100ms to 15s")
 	}
+}
+
+// framings are the profiles of drivers/serial that suit scanners.
+func framings() []string {
+	return []string{"line", "cr", "lf", "crlf", "stx_etx", "soh_mrz", "idle"}
 }
 
 // checkFiles judges whether the files and folders that c names are there.
@@ -186,7 +197,7 @@ func checkFiles(c *Config, p *places) error {
 func checkUplink(c *Config, bad fault) {
 	for _, b := range c.Uplink.Brokers {
 		u, err := url.Parse(b)
-		if err != nil || u.Host == "" || !slices.Contains([]string{"ssl", "tls", "mqtts"}, u.Scheme) {
+		if err != nil || u.Host == "" || !slices.Contains([]string{"tls"}, u.Scheme) || u.Port() == "" {
 			bad("uplink", 0, "brokers", "%q is no broker address; write for example \"tls://central.example:8883\"", b)
 		}
 	}

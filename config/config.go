@@ -62,21 +62,28 @@ type Reader struct {
 type Scanner struct {
 	Path          string   `toml:"path"`
 	Baud          int      `toml:"baud"`
-	Framing       string   `toml:"framing"` // "line", "stx-etx", "idle"
+	Framing       string   `toml:"framing"` // "line", "stx_etx", "soh_mrz", "idle"
 	IdleGap       Duration `toml:"idle_gap"`
 	MaxFrame      int      `toml:"max_frame"`
 	AllowUnstable bool     `toml:"allow_unstable"`
 }
 
-// Barrier is the gate's output.
+// Barrier is the gate's output; drivers/barrier explains the profiles.
 type Barrier struct {
 	Path          string   `toml:"path"`
 	Baud          int      `toml:"baud"`
-	Profile       string   `toml:"profile"`
-	Active        string   `toml:"active"` // "energised_opens" (default) or "energised_shuts"
+	Profile       string   `toml:"profile"` // "modbus" or "timed"
+	Active        string   `toml:"active"`  // modbus: "energised_opens" or "energised_shuts"
 	Pulse         Duration `toml:"pulse"`
 	Passage       Duration `toml:"passage"` // passage window
-	Sensor        bool     `toml:"sensor"`
+	EndOnPassage  bool     `toml:"end_on_passage"`
+	Address       int      `toml:"address"` // modbus
+	Relay         int      `toml:"relay"`
+	Input         int      `toml:"input"`
+	Open          string   `toml:"open"` // timed
+	Shut          string   `toml:"shut"`
+	Ack           string   `toml:"ack"`
+	Passed        string   `toml:"passed"`
 	AllowUnstable bool     `toml:"allow_unstable"`
 }
 
@@ -87,7 +94,7 @@ type Trust struct {
 
 // List is the allowlist.
 type List struct {
-	Dir  string   `toml:"dir"`  // where lists arrive
+	Dir  string   `toml:"dir"`  // where lists arrive; what is in force lies in the state folder
 	Keys []string `toml:"keys"` // files with Ed25519 public keys; empty: those of the enrolment bundle
 }
 
