@@ -22,7 +22,7 @@ const (
 )
 
 func parsePages() (*template.Template, error) {
-	t, err := template.New("").Funcs(template.FuncMap{"ago": ago, "stamp": stamp, "percent": percent}).ParseFS(assets, "assets/*.html")
+	t, err := template.New("").Funcs(template.FuncMap{"ago": ago, "stamp": stamp, "lasting": lasting}).ParseFS(assets, "assets/*.html")
 	if err != nil {
 		return nil, fmt.Errorf("fleet page templates: %w", err)
 	}
@@ -127,8 +127,8 @@ func (s *Server) seen(w http.ResponseWriter, r *http.Request, who string) {
 	http.Redirect(w, r, "/", http.StatusSeeOther)
 }
 
-// stream sends the overview's fleet part by server-sent events whenever it
-// has changed. It ends with the session.
+// stream sends the changing part of a page by server-sent events whenever it
+// differs. It ends with the session.
 func (s *Server) stream(w http.ResponseWriter, r *http.Request, _ string) {
 	select {
 	case s.seats <- struct{}{}:
@@ -139,22 +139,23 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, _ string) {
 	}
 	w.Header().Set("Content-Type", "text/event-stream")
 	rc := http.NewResponseController(w)
+	// The server's read timeout would end an HTTP/1.1 stream.
+	if err := rc.SetReadDeadline(time.Time{}); err != nil {
+		s.trouble(w, err)
+		return
+	}
 	tick := time.NewTicker(streamEvery)
 	defer tick.Stop()
 	var last []byte
 	for s.guard.who(r) != "" {
-		f, err := s.view.fleet(r.Context())
+		now, err := s.part(r)
 		if err != nil {
-			return
-		}
-		var b bytes.Buffer
-		if err := s.pages.ExecuteTemplate(&b, "fleet", f); err != nil {
-			s.log.Error("page not rendered", "page", "fleet", "err", err)
+			s.log.Warn("live page ended", "err", err)
 			return
 		}
 		msg := []byte(": still here\n\n")
-		if !bytes.Equal(b.Bytes(), last) {
-			last = b.Bytes()
+		if !bytes.Equal(now, last) {
+			last = now
 			msg = event(last)
 		}
 		if err := rc.SetWriteDeadline(time.Now().Add(streamWrite)); err != nil {
@@ -169,6 +170,25 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, _ string) {
 		case <-tick.C:
 		}
 	}
+}
+
+// part renders what a stream keeps current: the overview, or one kiosk.
+func (s *Server) part(r *http.Request) ([]byte, error) {
+	var b bytes.Buffer
+	if name := r.URL.Query().Get("kiosk"); name != "" {
+		k, err := s.view.detail(r.Context(), name)
+		if err != nil {
+			return nil, err
+		}
+		err = s.pages.ExecuteTemplate(&b, "kiosk", k)
+		return b.Bytes(), err
+	}
+	f, err := s.view.fleet(r.Context())
+	if err != nil {
+		return nil, err
+	}
+	err = s.pages.ExecuteTemplate(&b, "fleet", f)
+	return b.Bytes(), err
 }
 
 // event frames a message; every line of it needs the field name before it.

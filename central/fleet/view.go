@@ -3,6 +3,7 @@ package fleet
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -99,7 +100,7 @@ type kioskView struct {
 	Notices     []wire.Notice
 	CertEnds    time.Time
 	CertSoon    bool
-	Attention   bool // something of it wants somebody
+	Attention   string // look: soon; act: now; empty: nothing wants anybody
 }
 
 type listView struct {
@@ -150,6 +151,8 @@ func (v *viewer) fleet(ctx context.Context) (*fleetView, error) {
 		f.Decisions += kv.Total
 		f.Kiosks = append(f.Kiosks, kv)
 	}
+	// By name, those of the past last.
+	slices.SortStableFunc(f.Kiosks, func(a, b kioskView) int { return a.past() - b.past() })
 	return f, nil
 }
 
@@ -188,11 +191,39 @@ func drawKiosk(k store.Kiosk, l store.Live, tallies []store.Tally, now time.Time
 		v.List = drawList(s.List, now)
 	}
 	v.tally(tallies)
-	v.Attention = v.State != stateRevoked && (v.State != statePresent || v.QueueLate || v.CertSoon || v.HasStatus && v.List.State != "in force")
-	for _, n := range v.Notices {
-		v.Attention = v.Attention || n.Level != "info"
-	}
+	v.Attention = v.attention()
 	return v
+}
+
+// past sorts revoked kiosks behind the others.
+func (v *kioskView) past() int {
+	if v.State == stateRevoked {
+		return 1
+	}
+	return 0
+}
+
+// attention says how much a kiosk wants somebody.
+func (v *kioskView) attention() string {
+	if v.State == stateRevoked {
+		return ""
+	}
+	level := ""
+	if v.State == stateSilent || v.State == stateNever || v.QueueLate || v.CertSoon {
+		level = "look"
+	}
+	if v.State == stateAbsent || v.HasStatus && v.List.State != "in force" {
+		return "act"
+	}
+	for _, n := range v.Notices {
+		switch n.Level {
+		case "fault":
+			return "act"
+		case "warning":
+			level = "look"
+		}
+	}
+	return level
 }
 
 // presence joins last will and heartbeat: whoever is said to be up and sends
@@ -250,8 +281,21 @@ func (v *kioskView) tally(all []store.Tally) {
 	}
 }
 
-// ReferEnd is where the bar of referrals ends.
-func (v kioskView) ReferEnd() int64 { return v.Admit + v.Refer }
+// bar holds how far each part of the bar of outcomes reaches, in percent;
+// they are drawn over each other, so no gap is left between them.
+type bar struct{ Admit, Refer, Abort int64 }
+
+// Bar draws the bar of outcomes.
+func (v kioskView) Bar() bar {
+	b := bar{percent(v.Admit, v.Total), percent(v.Admit+v.Refer, v.Total), 100}
+	if v.Abort == 0 {
+		b.Refer, b.Abort = 100, 0
+	}
+	if v.Abort == 0 && v.Refer == 0 {
+		b.Admit, b.Refer = 100, 0
+	}
+	return b
+}
 
 // atTime is a kiosk with the time it is drawn at, for parts of a template.
 type atTime struct {
@@ -276,6 +320,7 @@ type resultView struct {
 	store.Result
 	Record  *wire.Record
 	Reasons []reasonView
+	Face    string
 	Note    string
 }
 
@@ -327,9 +372,7 @@ func drawResult(r store.Result) resultView {
 			info := gate.Code(c).Info()
 			v.Reasons = append(v.Reasons, reasonView{Name: info.Name, Text: info.Text})
 		}
-		if rec.Decision.Face == "off" {
-			v.Note = "face off"
-		}
+		v.Face = rec.Decision.Face
 	case rec.Resolution != nil:
 		v.Note = fmt.Sprintf("%s, by %s", rec.Resolution.Reason, rec.Resolution.Operator)
 	}
@@ -362,6 +405,9 @@ func span(d time.Duration) string {
 	}
 	return fmt.Sprintf("%d days", int(d.Hours()/24))
 }
+
+// lasting says in words for how long something has been so.
+func lasting(now, t time.Time) string { return span(max(0, now.Sub(t))) }
 
 // stamp writes a time in full for the machine-readable attribute and the
 // tooltip.

@@ -1,0 +1,448 @@
+package fleet_test
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"gateagent/central/ca"
+	"gateagent/central/fleet"
+	"gateagent/central/store"
+	"gateagent/gate"
+	"gateagent/gate/wire"
+)
+
+// site is a page over a store with a small fleet in it.
+type site struct {
+	*fleet.Server
+	store    *store.Store
+	ca       *ca.Authority
+	dir      string
+	password string
+	health   []string
+
+	mu   sync.Mutex
+	live []store.Live // guarded by mu once the page is asked for
+}
+
+func (s *site) setLive(l []store.Live) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.live = l
+}
+
+func (s *site) getLive() []store.Live {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.live
+}
+
+func open(t *testing.T) *site {
+	t.Helper()
+	s := &site{dir: t.TempDir()}
+	var err error
+	if s.ca, err = ca.Open(filepath.Join(s.dir, "ca")); err != nil {
+		t.Fatal(err)
+	}
+	if s.store, err = store.Open(t.Context(), s.dir); err != nil {
+		t.Fatal(err)
+	}
+	conf, err := s.ca.ServerTLS([]string{"127.0.0.1"}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Server, err = fleet.Open(t.Context(), fleet.Config{Addr: "127.0.0.1:0", TLS: conf, State: s.dir, Names: []string{"127.0.0.1"},
+		Store: s.store, Live: s.getLive, Health: func() []string { return s.health }},
+		slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, s.password = s.First(); s.password == "" {
+		t.Fatal("the first start made no password")
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		if err := s.store.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func (s *site) client(t *testing.T) *http.Client {
+	t.Helper()
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &http.Client{Jar: jar, Timeout: 10 * time.Second, Transport: &http.Transport{
+		TLSClientConfig: &tls.Config{RootCAs: s.ca.Pool()}, ForceAttemptHTTP2: true}}
+	t.Cleanup(c.CloseIdleConnections)
+	return c
+}
+
+func (s *site) login(t *testing.T, c *http.Client, name, password string) (int, string) {
+	t.Helper()
+	return finish(t)(c.PostForm(s.URL()+"login", url.Values{"operator": {name}, "password": {password}}))
+}
+
+func finish(t *testing.T) func(*http.Response, error) (int, string) {
+	return func(r *http.Response, err error) (int, string) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Body.Close()
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r.StatusCode, string(body)
+	}
+}
+
+// fill puts a small fleet into the store: one of each state.
+func (s *site) fill(t *testing.T) {
+	t.Helper()
+	now := time.Now()
+	for _, k := range []string{"sgn-g11", "sgn-g12", "sgn-g13", "sgn-g14", "sgn-g15", "han-t2-01"} {
+		end := now.Add(380 * 24 * time.Hour)
+		if k == "sgn-g12" {
+			end = now.Add(12 * 24 * time.Hour)
+		}
+		if err := s.store.AddKiosk(t.Context(), store.Kiosk{Name: k, Request: []byte("{}"), SigningKey: make([]byte, 32), Added: now.Add(-40 * 24 * time.Hour)},
+			store.Certificate{Serial: "aa" + k, Kiosk: k, Issued: now, NotAfter: end}, false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.store.RevokeKiosk(t.Context(), "han-t2-01", "stolen from the depot", now.Add(-26*time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	good := wire.ListStatus{Present: true, Generation: 3, Version: 1841, Entries: 212_044, Issued: now.Add(-50 * time.Minute), Expires: now.Add(23 * time.Hour)}
+	old := wire.ListStatus{Present: true, Generation: 3, Version: 1790, Issued: now.Add(-27 * time.Hour), Expires: now.Add(-3 * time.Hour)}
+	s.live = []store.Live{
+		live(t, "sgn-g11", true, now.Add(-9*time.Hour), now.Add(-4*time.Second), wire.Status{Gate: "SGN-G11", Stage: "reading", Version: "1.4.0", Policy: "default", List: good, FaceOff: true}),
+		live(t, "sgn-g12", true, now.Add(-3*24*time.Hour), now.Add(-7*time.Second), wire.Status{Gate: "SGN-G12", Stage: "idle", Version: "1.4.0", Policy: "default", List: old, FaceOff: true, QueueDepth: 2, OldestUnacked: now.Add(-time.Second)}),
+		live(t, "sgn-g13", true, now.Add(-2*time.Hour), now.Add(-4*time.Minute), wire.Status{Gate: "SGN-G13", Stage: "out_of_order", Version: "1.4.0", Policy: "default", List: good, FaceOff: true, QueueDepth: 31, OldestUnacked: now.Add(-14 * time.Minute),
+			Notices: []wire.Notice{{Level: "fault", Source: "reader", Text: "the card reader does not answer: replug it"}, {Level: "info", Source: "barrier", Text: "relay on /dev/gate-relay"}}}),
+		live(t, "sgn-g14", false, now.Add(-42*time.Minute), now.Add(-43*time.Minute), wire.Status{Gate: "SGN-G14", Stage: "idle", Version: "1.3.2", Policy: "default", List: good, FaceOff: true}),
+	}
+	s.results(t, "sgn-g11", 61, 6, 3)
+	s.results(t, "sgn-g12", 18, 9, 0)
+	s.results(t, "sgn-g14", 4, 1, 1)
+}
+
+func live(t *testing.T, kiosk string, up bool, since, heard time.Time, st wire.Status) store.Live {
+	t.Helper()
+	st.V, st.At = wire.StatusVersion, heard
+	data, err := st.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return store.Live{Kiosk: kiosk, Up: up, Since: since, Heard: heard, Session: "s", Status: data}
+}
+
+// results stores decisions of one kiosk in batches.
+func (s *site) results(t *testing.T, kiosk string, admit, refer, abort int) {
+	t.Helper()
+	epoch := strings.Repeat("0123456789abcdef", 2)
+	codes := []uint32{uint32(gate.CodeListNotFound), uint32(gate.CodeDocumentFailed), uint32(gate.CodeListTooEarly), uint32(gate.CodeListNotFound), uint32(gate.CodeDocumentUndetermined), uint32(gate.CodeNoCard)}
+	chain := wire.ChainStart()
+	for n := range admit + refer + abort {
+		d := &wire.Decision{Outcome: wire.OutcomeAdmit, Policy: "default", Face: "off"}
+		switch {
+		case n%7 == 2 && refer > 0:
+			refer--
+			d.Outcome, d.Reasons = wire.OutcomeRefer, []uint32{codes[n%len(codes)]}
+		case n%7 == 5 && abort > 0:
+			abort--
+			d.Outcome, d.Reasons = wire.OutcomeAbort, []uint32{uint32(gate.CodeDocumentAborted)}
+		}
+		r := wire.Record{V: 1, Kind: wire.KindDecision, Tx: strings.Repeat("0", 24) + hex8(n), Gate: "G", At: time.Now(), Decision: d}
+		body, err := r.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := wire.Entry{Number: uint64(n + 1), Prev: chain, Hash: wire.BodyHash(body), Body: body}
+		b, err := wire.NewBatch(kiosk, epoch, chain, []wire.Entry{e})
+		if err != nil {
+			t.Fatal(err)
+		}
+		f := store.Facts{Kind: r.Kind, Tx: r.Tx, Outcome: d.Outcome}
+		if len(d.Reasons) > 0 {
+			f.Reason = d.Reasons[0]
+		}
+		v, err := s.store.Ingest(t.Context(), []store.Batch{{Batch: b, SigningKey: make([]byte, 32), Facts: []store.Facts{f}, Received: time.Now()}})
+		if err != nil || v[0].New != 1 {
+			t.Fatal(v, err)
+		}
+		chain = b.Chain
+	}
+}
+
+func hex8(n int) string {
+	const digits = "0123456789abcdef"
+	out := make([]byte, 8)
+	for i := range out {
+		out[7-i] = digits[n>>(4*i)&15]
+	}
+	return string(out)
+}
+
+func TestNothingWithoutALogin(t *testing.T) {
+	s := open(t)
+	s.fill(t)
+	c := s.client(t)
+	c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	for path, want := range map[string]int{"": 303, "kiosks/sgn-g11": 303, "stream": 401, "api/kiosks.json": 401, "api/results.json": 401, "login": 200} {
+		if code, body := finish(t)(c.Get(s.URL() + path)); code != want || strings.Contains(body, "sgn-g11") {
+			t.Errorf("GET /%s without a login: %d", path, code)
+		}
+	}
+	for _, path := range []string{"logout", "alarms/1/seen"} {
+		if code, _ := finish(t)(c.Post(s.URL()+path, "", nil)); code != 401 {
+			t.Errorf("POST /%s without a login: %d", path, code)
+		}
+	}
+}
+
+func TestLoginSessionLogout(t *testing.T) {
+	s := open(t)
+	s.fill(t)
+	c := s.client(t)
+	if code, body := s.login(t, c, "admin", "wrong"); code != 401 || !strings.Contains(body, "wrong") {
+		t.Fatalf("wrong password: %d", code)
+	}
+	if code, _ := s.login(t, c, "nobody", s.password); code != 401 {
+		t.Fatalf("unknown operator: %d", code)
+	}
+	if code, body := s.login(t, c, "admin", s.password); code != 200 || !strings.Contains(body, "sgn-g11") {
+		t.Fatalf("right password: %d", code)
+	}
+	u, err := url.Parse(s.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := c.Jar.Cookies(u); len(got) != 1 || got[0].Name != "__Host-fleet" {
+		t.Fatalf("cookies: %v", got)
+	}
+	stolen := c.Jar.Cookies(u)
+	if code, _ := finish(t)(c.PostForm(s.URL()+"logout", nil)); code != 200 {
+		t.Fatalf("logout: %d", code)
+	}
+	c.Jar.SetCookies(u, stolen)
+	if code, body := finish(t)(c.Get(s.URL())); code != 200 || strings.Contains(body, "sgn-g11") {
+		t.Fatal("the cookie works after the logout")
+	}
+}
+
+func TestCookieAttributesAndHeaders(t *testing.T) {
+	s := open(t)
+	c := s.client(t)
+	c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	r, err := c.PostForm(s.URL()+"login", url.Values{"operator": {"admin"}, "password": {s.password}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Body.Close()
+	cookie := r.Header.Get("Set-Cookie")
+	for _, want := range []string{"Secure", "HttpOnly", "SameSite=Strict", "Path=/"} {
+		if !strings.Contains(cookie, want) {
+			t.Errorf("cookie %q lacks %s", cookie, want)
+		}
+	}
+	if csp := r.Header.Get("Content-Security-Policy"); !strings.Contains(csp, "default-src 'none'") {
+		t.Errorf("policy %q", csp)
+	}
+}
+
+func TestForeignPagesCannotAct(t *testing.T) {
+	s := open(t)
+	c := s.client(t)
+	s.login(t, c, "admin", s.password)
+	for _, header := range [][2]string{{"Origin", "https://evil.example"}, {"Sec-Fetch-Site", "cross-site"}} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.URL()+"logout", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set(header[0], header[1])
+		if code, _ := finish(t)(c.Do(req)); code != 403 {
+			t.Errorf("POST with %s: %d", header, code)
+		}
+	}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.URL(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Host = "evil.example"
+	if code, _ := finish(t)(c.Do(req)); code != 421 {
+		t.Errorf("another Host: %d", code)
+	}
+}
+
+func TestGuessingIsSlowedDown(t *testing.T) {
+	s := open(t)
+	c := s.client(t)
+	got := map[int]int{}
+	for range 8 {
+		code, _ := s.login(t, c, "admin", "guess")
+		got[code]++
+	}
+	if got[401] != 5 || got[429] != 3 {
+		t.Errorf("eight guesses: %v", got)
+	}
+	if code, _ := s.login(t, c, "admin", s.password); code != 429 {
+		t.Errorf("the right password after too many: %d", code)
+	}
+}
+
+func TestSecondStartShowsNoPassword(t *testing.T) {
+	s := open(t)
+	conf, err := s.ca.ServerTLS([]string{"127.0.0.1"}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := fleet.Open(t.Context(), fleet.Config{Addr: "127.0.0.1:0", TLS: conf, State: s.dir, Store: s.store,
+		Live: func() []store.Live { return nil }, Health: func() []string { return nil }}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Close()
+	if name, password := again.First(); name != "" || password != "" {
+		t.Error("a second start shows a password")
+	}
+	stored, err := s.store.Operator(t.Context(), "admin")
+	if err != nil || !strings.HasPrefix(stored, "$argon2id$") || strings.Contains(stored, s.password) {
+		t.Errorf("stored as %q, %v", stored, err)
+	}
+}
+
+func TestPages(t *testing.T) {
+	s := open(t)
+	s.fill(t)
+	s.health = []string{"No connection to the broker since 12:00"}
+	if err := s.store.RaiseAlarm(t.Context(), store.Alarm{Kiosk: "sgn-g11", Kind: store.AlarmConflict, Text: `<script>alert("x")</script>`, First: time.Now()}); err != nil {
+		t.Fatal(err)
+	}
+	c := s.client(t)
+	_, body := s.login(t, c, "admin", s.password)
+	for _, want := range []string{"sgn-g11", "SGN-G12", "present", "silent", "absent", "unseen", "revoked", "stolen from the depot", "list_not_found",
+		"document_failed", "expired", "face comparison off", "certificate ends", "replug it", "Contradicting results", "&lt;script&gt;", "No connection to the broker"} {
+		if !strings.Contains(body, want) {
+			t.Errorf("the overview lacks %q", want)
+		}
+	}
+	if strings.Contains(body, "<script>alert") {
+		t.Error("an alarm's text became markup")
+	}
+	code, body := finish(t)(c.Get(s.URL() + "kiosks/sgn-g11"))
+	if code != 200 || !strings.Contains(body, "document_aborted") || !strings.Contains(body, "1.4.0") {
+		t.Errorf("kiosk page: %d", code)
+	}
+	if code, _ := finish(t)(c.Get(s.URL() + "kiosks/nobody")); code != 404 {
+		t.Errorf("page of nobody: %d", code)
+	}
+	if code, body := finish(t)(c.PostForm(s.URL()+"alarms/1/seen", nil)); code != 200 || strings.Contains(body, "Contradicting results") {
+		t.Errorf("an alarm that was seen is still open: %d", code)
+	}
+}
+
+func TestAPIForTools(t *testing.T) {
+	s := open(t)
+	s.fill(t)
+	path := filepath.Join(s.dir, fleet.TokenFile)
+	info, err := os.Stat(path)
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Fatal(info, err)
+	}
+	token, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	get := func(path, token string, into any) int {
+		t.Helper()
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.URL()+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+token)
+		code, body := finish(t)(s.client(t).Do(req))
+		if into != nil {
+			if err := json.Unmarshal([]byte(body), into); err != nil {
+				t.Fatalf("%s: %v", path, err)
+			}
+		}
+		return code
+	}
+	good := strings.TrimSpace(string(token))
+	for _, bad := range []string{"", "x", good + "0"} {
+		if code := get("api/kiosks.json", bad, nil); code != 401 {
+			t.Errorf("token %q: %d", bad, code)
+		}
+	}
+	var f fleet.FleetJSON
+	if code := get("api/kiosks.json", good, &f); code != 200 || len(f.Kiosks) != 6 {
+		t.Fatalf("%d, %d kiosks", code, len(f.Kiosks))
+	}
+	for _, k := range f.Kiosks {
+		if k.Kiosk == "sgn-g11" && (k.State != "present" || k.Results != 70 || k.Status == nil) {
+			t.Errorf("%+v", k)
+		}
+	}
+	var all, page fleet.ResultsJSON
+	get("api/results.json", good, &all)
+	if len(all.Results) != 70+27+6 || all.Next != 0 {
+		t.Errorf("%d results, next %d", len(all.Results), all.Next)
+	}
+	n := 0
+	for after := int64(0); ; after = page.Next {
+		page = fleet.ResultsJSON{}
+		get("api/results.json?kiosk=sgn-g12&limit=10&after="+jsonNumber(after), good, &page)
+		n += len(page.Results)
+		for _, r := range page.Results {
+			if r.Kiosk != "sgn-g12" || !strings.Contains(string(r.Record), `"decision"`) {
+				t.Fatalf("%+v", r)
+			}
+		}
+		if page.Next == 0 {
+			break
+		}
+	}
+	if n != 27 {
+		t.Errorf("%d results of one kiosk in pages", n)
+	}
+	get("api/results.json?since="+url.QueryEscape(time.Now().Add(time.Hour).Format(time.RFC3339)), good, &page)
+	if len(page.Results) != 0 {
+		t.Errorf("%d results from the future", len(page.Results))
+	}
+	for _, q := range []string{"since=yesterday", "after=x", "limit=0", "limit=100000"} {
+		if code := get("api/results.json?"+q, good, nil); code != 400 {
+			t.Errorf("?%s: %d", q, code)
+		}
+	}
+}
+
+func jsonNumber(n int64) string {
+	b, err := json.Marshal(n)
+	if err != nil {
+		panic(err) // cannot happen
+	}
+	return string(b)
+}
