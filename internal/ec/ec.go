@@ -3,9 +3,9 @@
 // standardized domain parameters 8 to 18 of ICAO 9303-11 section 9.5.1).
 //
 // P-224, P-256, P-384 and P-521 are computed by crypto/elliptic in constant
-// time. The rest runs on math/big, which is not constant-time: use it there
-// for ephemeral keys and public values, as chip protocols do, not for keys
-// that live long.
+// time. The rest is computed here with field arithmetic of constant time, but
+// table look-ups, scalars and inversions are not: use it for ephemeral keys
+// and public values, as chip protocols do, not for keys that live long.
 package ec
 
 import (
@@ -108,11 +108,10 @@ func (c *Curve) Add(p, q Point) Point {
 		//lint:ignore SA1019 see Mult
 		return fromStd(c.std.Add(p.X, p.Y, q.X, q.Y))
 	}
-	f := newField(c)
-	r := f.fromAffine(p)
-	t := f.fromAffine(q)
-	f.add(r, r, t)
-	return f.affine(r)
+	g := newGroup(c)
+	r, t := g.fromAffine(p), g.fromAffine(q)
+	g.add(&r, &r, &t)
+	return g.affine(&r)
 }
 
 // fromStd turns crypto/elliptic's (0, 0) into our infinity.

@@ -261,6 +261,39 @@ func TestECDSAPeers(t *testing.T) {
 func sum256(s string) []byte { h := sha256.Sum256([]byte(s)); return h[:] }
 func sum512(s string) []byte { h := sha512.Sum512([]byte(s)); return h[:] }
 
+// TestField compares the field with math/big at its edges.
+func TestField(t *testing.T) {
+	eachCurve(t, func(t *testing.T, c *Curve) {
+		f := newField(c.P)
+		one := big.NewInt(1)
+		values := []*big.Int{new(big.Int), one, big.NewInt(2), new(big.Int).Sub(c.P, one), new(big.Int).Rsh(c.P, 1), c.B}
+		for i := uint(60); i < uint(c.P.BitLen()-1); i += 31 {
+			v := new(big.Int).Lsh(one, i)
+			values = append(values, v, new(big.Int).Sub(v, one), new(big.Int).Sub(c.P, v))
+		}
+		for _, x := range values {
+			for _, y := range values {
+				var ex, ey, ez element
+				f.set(&ex, x)
+				f.set(&ey, y)
+				want := new(big.Int)
+				if f.mul(&ez, &ex, &ey); f.number(&ez).Cmp(want.Mod(want.Mul(x, y), c.P)) != 0 {
+					t.Fatalf("%x · %x", x, y)
+				}
+				if f.sum(&ez, &ex, &ey); f.number(&ez).Cmp(want.Mod(want.Add(x, y), c.P)) != 0 {
+					t.Fatalf("%x + %x", x, y)
+				}
+				if f.sub(&ez, &ex, &ey); f.number(&ez).Cmp(want.Mod(want.Sub(x, y), c.P)) != 0 {
+					t.Fatalf("%x - %x", x, y)
+				}
+				if f.zero(&ez) != (x.Cmp(y) == 0) {
+					t.Fatalf("%x - %x is zero?", x, y)
+				}
+			}
+		}
+	})
+}
+
 func BenchmarkMult(b *testing.B) {
 	for _, c := range all() {
 		b.Run(c.Name, func(b *testing.B) {
