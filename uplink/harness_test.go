@@ -258,9 +258,9 @@ func eventually(t *testing.T, what string, ok func() bool) {
 	t.Fatalf("did not happen in %v: %s\n%s", patience, what, buf[:runtime.Stack(buf, true)])
 }
 
-// central is what these tests need of a central: it verifies, keeps in
+// fakeCentral is what these tests need of a central: it verifies, keeps in
 // memory, acknowledges, and can be made to misbehave.
-type central struct {
+type fakeCentral struct {
 	t      *testing.T
 	p      *pki
 	client mqtt.Client
@@ -274,12 +274,12 @@ type central struct {
 	answer   func(b *wire.Batch, honest wire.Ack) []wire.Ack
 }
 
-func newCentral(t *testing.T, p *pki) *central {
-	return &central{t: t, p: p, kept: make(map[string][]wire.Entry), retained: make(map[string][]byte)}
+func newFakeCentral(t *testing.T, p *pki) *fakeCentral {
+	return &fakeCentral{t: t, p: p, kept: make(map[string][]wire.Entry), retained: make(map[string][]byte)}
 }
 
 // connect joins a broker; a new connection replaces the old one.
-func (c *central) connect(addr string) {
+func (c *fakeCentral) connect(addr string) {
 	c.t.Helper()
 	c.leave()
 	opts := mqtt.NewClientOptions().AddBroker("tls://" + addr).SetClientID(wire.ClientID("central")).SetAutoReconnect(false).
@@ -295,14 +295,14 @@ func (c *central) connect(addr string) {
 	c.client = client
 }
 
-func (c *central) leave() {
+func (c *fakeCentral) leave() {
 	if c.client != nil {
 		c.client.Disconnect(10)
 		c.client = nil
 	}
 }
 
-func (c *central) take(client mqtt.Client, m mqtt.Message) {
+func (c *fakeCentral) take(client mqtt.Client, m mqtt.Message) {
 	_, kind, err := wire.SplitTopic(m.Topic())
 	if err != nil {
 		c.t.Error(err)
@@ -341,7 +341,7 @@ func (c *central) take(client mqtt.Client, m mqtt.Message) {
 }
 
 // store keeps what follows on what it has and says where it stands.
-func (c *central) store(b *wire.Batch) wire.Ack {
+func (c *fakeCentral) store(b *wire.Batch) wire.Ack {
 	for _, e := range b.Entries {
 		have := c.kept[b.Epoch]
 		switch {
@@ -358,7 +358,7 @@ func (c *central) store(b *wire.Batch) wire.Ack {
 }
 
 // chain is the hash at the newest entry of an epoch.
-func (c *central) chain(epoch string) []byte {
+func (c *fakeCentral) chain(epoch string) []byte {
 	have := c.kept[epoch]
 	if len(have) == 0 {
 		return wire.ChainStart()
@@ -371,7 +371,7 @@ func (c *central) chain(epoch string) []byte {
 	return h
 }
 
-func (c *central) ack(epoch string) wire.Ack {
+func (c *fakeCentral) ack(epoch string) wire.Ack {
 	a := wire.Ack{V: wire.AckVersion, Kiosk: kiosk, Epoch: epoch, Number: uint64(len(c.kept[epoch])), Chain: c.chain(epoch)}
 	if err := a.Sign(c.p.ackKey); err != nil {
 		c.t.Error(err)
@@ -379,7 +379,7 @@ func (c *central) ack(epoch string) wire.Ack {
 	return a
 }
 
-func (c *central) count() int {
+func (c *fakeCentral) count() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	n := 0
@@ -389,14 +389,14 @@ func (c *central) count() int {
 	return n
 }
 
-func (c *central) set(f func()) {
+func (c *fakeCentral) set(f func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	f()
 }
 
 // ledger checks that central has the transactions 0..n-1, each once, in order.
-func (c *central) ledger(n int) {
+func (c *fakeCentral) ledger(n int) {
 	c.t.Helper()
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -515,7 +515,7 @@ func (k *machine) hasNotice(source, level string) bool {
 	return false
 }
 
-func (k *machine) drained(c *central) {
+func (k *machine) drained(c *fakeCentral) {
 	k.t.Helper()
 	eventually(k.t, "everything is acknowledged", func() bool { return k.box.Depth() == 0 })
 	c.ledger(k.next)

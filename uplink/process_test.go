@@ -116,7 +116,7 @@ func TestKioskKilled(t *testing.T) {
 	p := newPKI(t)
 	m := newMosquitto(t, p)
 	m.start(t)
-	c := newCentral(t, p)
+	c := newFakeCentral(t, p)
 	c.connect(m.addr())
 	t.Cleanup(c.leave)
 	dir := t.TempDir()

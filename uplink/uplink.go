@@ -226,6 +226,10 @@ const alarmLasts = time.Hour
 // alarm is for what must not happen with honest parts: it is logged as an
 // error and shown; nothing is deleted.
 func (u *Uplink) alarm(text string, err error) {
-	u.log.Error("uplink alarm: "+text, "err", err)
+	if err != nil {
+		u.log.Error("uplink alarm: "+text, "err", err)
+	} else {
+		u.log.Error("uplink alarm: " + text)
+	}
 	u.notice(sourceAlarm, "fault", text, alarmLasts)
 }

@@ -17,12 +17,12 @@ import (
 )
 
 // scene is a broker, a central and a kiosk.
-func scene(t *testing.T) (*mosquitto, *central, *machine) {
+func scene(t *testing.T) (*mosquitto, *fakeCentral, *machine) {
 	t.Helper()
 	p := newPKI(t)
 	m := newMosquitto(t, p)
 	m.start(t)
-	c := newCentral(t, p)
+	c := newFakeCentral(t, p)
 	c.connect(m.addr())
 	t.Cleanup(c.leave)
 	return m, c, newMachine(t, p.identity(t, m.addr()))
@@ -41,7 +41,7 @@ func TestDelivery(t *testing.T) {
 			p := newPKI(t)
 			b := make(t, p)
 			b.start(t)
-			c := newCentral(t, p)
+			c := newFakeCentral(t, p)
 			c.connect(b.addr())
 			t.Cleanup(c.leave)
 			k := newMachine(t, p.identity(t, b.addr()))
@@ -97,7 +97,7 @@ func TestBrokerComesLater(t *testing.T) {
 	k.run()
 	eventually(t, "a notice", func() bool { return k.hasNotice("uplink", "warning") })
 	m.start(t)
-	c := newCentral(t, p)
+	c := newFakeCentral(t, p)
 	c.connect(m.addr())
 	t.Cleanup(c.leave)
 	k.drained(c)
@@ -126,7 +126,7 @@ func TestNATSKilled(t *testing.T) {
 	p := newPKI(t)
 	b := newNATS(t, p)
 	b.start(t)
-	c := newCentral(t, p)
+	c := newFakeCentral(t, p)
 	c.connect(b.addr())
 	t.Cleanup(c.leave)
 	k := newMachine(t, p.identity(t, b.addr()))
@@ -169,16 +169,22 @@ func TestBadAcknowledgements(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, forge := range map[string]func(*central, *wire.Ack) ed25519.PrivateKey{
-		"other key":      func(_ *central, a *wire.Ack) ed25519.PrivateKey { return stranger },
-		"kiosk's key":    func(c *central, a *wire.Ack) ed25519.PrivateKey { return c.p.signing },
-		"no signature":   func(c *central, a *wire.Ack) ed25519.PrivateKey { return nil },
-		"other kiosk":    func(c *central, a *wire.Ack) ed25519.PrivateKey { a.Kiosk = "sgn-g13"; return c.p.ackKey },
-		"other epoch":    func(c *central, a *wire.Ack) ed25519.PrivateKey { a.Epoch = strings.Repeat("0", 32); return c.p.ackKey },
-		"other chain":    func(c *central, a *wire.Ack) ed25519.PrivateKey { a.Chain = wire.BodyHash(a.Chain); return c.p.ackKey },
-		"number too big": func(c *central, a *wire.Ack) ed25519.PrivateKey { a.Number += 1000; return c.p.ackKey },
-		"one too many":   func(c *central, a *wire.Ack) ed25519.PrivateKey { a.Number--; return c.p.ackKey },
-		"version":        func(c *central, a *wire.Ack) ed25519.PrivateKey { a.V = 2; return c.p.ackKey },
+	for name, forge := range map[string]func(*fakeCentral, *wire.Ack) ed25519.PrivateKey{
+		"other key":    func(_ *fakeCentral, a *wire.Ack) ed25519.PrivateKey { return stranger },
+		"kiosk's key":  func(c *fakeCentral, a *wire.Ack) ed25519.PrivateKey { return c.p.signing },
+		"no signature": func(c *fakeCentral, a *wire.Ack) ed25519.PrivateKey { return nil },
+		"other kiosk":  func(c *fakeCentral, a *wire.Ack) ed25519.PrivateKey { a.Kiosk = "sgn-g13"; return c.p.ackKey },
+		"other epoch": func(c *fakeCentral, a *wire.Ack) ed25519.PrivateKey {
+			a.Epoch = strings.Repeat("0", 32)
+			return c.p.ackKey
+		},
+		"other chain": func(c *fakeCentral, a *wire.Ack) ed25519.PrivateKey {
+			a.Chain = wire.BodyHash(a.Chain)
+			return c.p.ackKey
+		},
+		"number too big": func(c *fakeCentral, a *wire.Ack) ed25519.PrivateKey { a.Number += 1000; return c.p.ackKey },
+		"one too many":   func(c *fakeCentral, a *wire.Ack) ed25519.PrivateKey { a.Number--; return c.p.ackKey },
+		"version":        func(c *fakeCentral, a *wire.Ack) ed25519.PrivateKey { a.V = 2; return c.p.ackKey },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -401,7 +407,7 @@ func TestHalfOpenConnection(t *testing.T) {
 	m := newMosquitto(t, p)
 	m.start(t)
 	h := newProxy(t, m.addr())
-	c := newCentral(t, p)
+	c := newFakeCentral(t, p)
 	c.connect(m.addr())
 	t.Cleanup(c.leave)
 	k := newMachine(t, p.identity(t, h.l.Addr().String()))
@@ -462,7 +468,7 @@ func TestLastWill(t *testing.T) {
 	m := newMosquitto(t, p)
 	m.start(t)
 	h := newProxy(t, m.addr())
-	c := newCentral(t, p)
+	c := newFakeCentral(t, p)
 	c.connect(m.addr())
 	t.Cleanup(c.leave)
 	k := newMachine(t, p.identity(t, h.l.Addr().String()))
