@@ -66,9 +66,6 @@ func checkState(c *Config, bad fault) {
 	if !filepath.IsAbs(c.State.Dir) {
 		bad("state", 0, "dir", "%q is no absolute path", c.State.Dir)
 	}
-	if c.State.Runtime == "" {
-		c.State.Runtime = filepath.Join(c.State.Dir, "run")
-	}
 	if c.State.MaxBytes == 0 {
 		c.State.MaxBytes = 1 << 30
 	}

@@ -35,7 +35,7 @@ type Gate struct {
 // State says where the kiosk keeps what must survive.
 type State struct {
 	Dir      string `toml:"dir"`
-	Runtime  string `toml:"runtime"`   // lock files; default <dir>/run
+	Runtime  string `toml:"runtime"`   // lock files; empty: /run/gateagent
 	MaxBytes Bytes  `toml:"max_bytes"` // bound of the outbox; default 1 GiB
 }
 

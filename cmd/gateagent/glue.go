@@ -1,0 +1,166 @@
+package main
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"gateagent/gate"
+	"gateagent/gate/wire"
+	"gateagent/offline"
+)
+
+// recorder stamps each record with the boot clock and commits it.
+type recorder struct{ box *offline.Outbox }
+
+func (r recorder) Append(ctx context.Context, rec wire.Record) error {
+	if err := offline.Stamp(&rec, rec.At, rec.ClockTrusted); err != nil {
+		return err
+	}
+	_, err := r.box.Append(ctx, rec)
+	return err
+}
+
+// scanners joins the scans of several scanners.
+type scanners struct {
+	sources []gate.Scanner
+	out     chan gate.Scan
+}
+
+func newScanners() *scanners { return &scanners{out: make(chan gate.Scan)} }
+
+func (s *scanners) add(src gate.Scanner)    { s.sources = append(s.sources, src) }
+func (s *scanners) Scans() <-chan gate.Scan { return s.out }
+
+func (s *scanners) run(ctx context.Context) error {
+	var g errgroup.Group
+	for _, src := range s.sources {
+		g.Go(func() error {
+			for {
+				select {
+				case <-ctx.Done():
+					return nil
+				case v := <-src.Scans():
+					select {
+					case s.out <- v:
+					case <-ctx.Done():
+						v.Wipe()
+						return nil
+					}
+				}
+			}
+		})
+	}
+	return g.Wait()
+}
+
+// screens shows each view on several screens.
+type screens []gate.Screen
+
+func (s screens) Show(v gate.View) {
+	for _, one := range s {
+		one.Show(v)
+	}
+}
+
+// status keeps the newest view for the heartbeat.
+type status struct {
+	mu   sync.Mutex
+	view gate.View
+}
+
+func (s *status) Show(v gate.View) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.view = v
+}
+
+// wire gives the heartbeat's content: no transaction, no reason.
+func (s *status) wire(version string, list gate.ListStatus) wire.Status {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st := wire.Status{
+		Version: version, Gate: s.view.Gate, Stage: string(s.view.Stage), FaceOff: s.view.FaceOff, Policy: s.view.Policy,
+		List: wire.ListStatus{
+			Present: list.Present, Generation: list.Generation, Version: list.Version, Entries: list.Entries,
+			Issued: list.Issued, Expires: list.Expires, Problem: list.Problem,
+		},
+	}
+	for _, n := range s.view.Notices {
+		if len(st.Notices) < wire.MaxNotices {
+			st.Notices = append(st.Notices, wire.Notice(n))
+		}
+	}
+	return st
+}
+
+// surroundings is what staff see of the parts around the lane.
+func (b *builder) surroundings() gate.Surroundings {
+	s := gate.Surroundings{List: b.store.Status(), QueueDepth: b.box.Depth(), Notices: b.box.Notices()}
+	note := func(level, source, text string) {
+		s.Notices = append(s.Notices, gate.Notice{Level: level, Source: source, Text: text})
+	}
+	for i, p := range b.ports {
+		if err := p.Healthy(); err != nil {
+			note("fault", "scanner "+b.c.Scanner[i].Path, err.Error())
+		}
+	}
+	if s.List.Problem != "" {
+		note("warning", "allowlist", s.List.Problem)
+	}
+	if _, trusted := b.clock.Now(); !trusted {
+		note("fault", "clock", gate.CodeClockUntrusted.Info().Text+": "+gate.CodeClockUntrusted.Info().Remedy)
+	}
+	if b.c.Clock.Source == "assume" {
+		note("info", "clock", "the clock is assumed to be right (clock.source)")
+	}
+	if b.up != nil {
+		s.UplinkUp = b.up.Up()
+		s.Notices = append(s.Notices, b.up.Notices()...)
+	}
+	return s
+}
+
+// docRefLen is the length of a document reference in bytes: 128 bits, as the
+// index of the allowlist.
+const docRefLen = 16
+
+// docRef makes the keyed hash by which central tells documents apart without
+// knowing them; nil without an enrolment.
+func (b *builder) docRef() func(gate.Document) string {
+	if b.identity == nil {
+		return nil
+	}
+	key := b.identity.RecordKey
+	return func(d gate.Document) string {
+		m := hmac.New(sha256.New, key)
+		for _, field := range []string{"document/v1", d.Issuer, d.Type, d.MatchNumber} {
+			var n [4]byte
+			binary.BigEndian.PutUint32(n[:], uint32(len(field)))
+			m.Write(n[:])
+			m.Write([]byte(field))
+		}
+		return hex.EncodeToString(m.Sum(nil)[:docRefLen])
+	}
+}
+
+// referral makes the desk's line of a stored decision that staff have not
+// resolved yet.
+func referral(rec wire.Record) gate.Referral {
+	r := gate.Referral{Tx: rec.Tx, At: rec.At, Outcome: gate.Refer}
+	for _, c := range rec.Decision.Reasons {
+		r.Reasons = append(r.Reasons, gate.Code(c))
+	}
+	for _, c := range rec.Decision.Checks {
+		var res gate.Result
+		if res.UnmarshalText([]byte(c.Result)) == nil && res != gate.Successful {
+			r.Checks = append(r.Checks, gate.Check{ID: gate.CheckID(c.ID), Result: res, Code: gate.Code(c.Code)})
+		}
+	}
+	return r
+}

@@ -1,0 +1,240 @@
+package main
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"strings"
+	"time"
+
+	"gateagent/config"
+	"gateagent/drivers/barrier"
+	"gateagent/drivers/chip"
+	"gateagent/drivers/pcsc"
+	"gateagent/drivers/scan"
+	"gateagent/drivers/serial"
+	"gateagent/gate"
+	"gateagent/gate/wire"
+	"gateagent/internal/clock"
+	"gateagent/match/allowlist"
+	"gateagent/match/document"
+	"gateagent/offline"
+	"gateagent/uplink"
+	"gateagent/web"
+)
+
+// builder makes the parts one after the other; each step may use those before.
+type builder struct {
+	c     *config.Config
+	log   *slog.Logger
+	clock *clock.Clock
+	tasks []task
+
+	kiosk    string
+	identity *wire.Identity // nil without enrolment
+	box      *offline.Outbox
+	store    *allowlist.Store
+	judge    *document.Judge
+	reader   *pcsc.Reader
+	scanners *scanners
+	ports    []*serial.Port
+	gateOut  *barrier.Barrier
+	web      *web.Server
+	status   *status
+	up       *uplink.Uplink // nil when off
+	theLane  *gate.Lane
+}
+
+func (b *builder) add(name string, run func(context.Context) error, ready <-chan struct{}) {
+	b.tasks = append(b.tasks, task{name, run, ready})
+}
+
+// trusted is the lane's time.
+func (b *builder) trusted() gate.TrustedTime {
+	now, ok := b.clock.Now()
+	return gate.TrustedTime{Now: now, Trusted: ok, Zone: b.c.Gate.Location}
+}
+
+// identify loads who this kiosk is. Without an enrolment only a kiosk whose
+// uplink is switched off may run.
+func (b *builder) identify(context.Context) error {
+	id, err := wire.LoadIdentity(b.statePath(wire.IdentityFolder))
+	switch {
+	case err == nil:
+		b.identity, b.kiosk = id, id.Name
+		return nil
+	case b.c.Uplink.Off && errors.Is(err, fs.ErrNotExist):
+		b.kiosk = strings.ToLower(strings.NewReplacer(".", "-", "_", "-").Replace(b.c.Gate.Name))
+		return nil
+	}
+	return err
+}
+
+func (b *builder) outbox(ctx context.Context) (err error) {
+	b.box, err = offline.Open(ctx, offline.Config{Dir: b.c.State.Dir, Kiosk: b.kiosk, Log: b.log, MaxBytes: int64(b.c.State.MaxBytes)})
+	return err
+}
+
+// list opens the list in force and follows the folder where new ones arrive.
+func (b *builder) list(context.Context) error {
+	keys, err := b.listKeys()
+	if err != nil {
+		return err
+	}
+	if len(keys) == 0 {
+		b.log.Warn("no key may sign allowlists: every list is refused and nobody is admitted; set list.keys or enrol the kiosk")
+	}
+	b.store, err = allowlist.OpenStore(b.statePath("list"), allowlist.Options{Keys: keys, Log: b.log})
+	if err != nil {
+		return err
+	}
+	b.add("allowlist", func(ctx context.Context) error {
+		return b.store.Follow(ctx, b.c.List.Dir, time.Second, b.trusted)
+	}, nil)
+	return nil
+}
+
+func (b *builder) listKeys() ([]ed25519.PublicKey, error) {
+	if len(b.c.List.Keys) == 0 {
+		if b.identity == nil {
+			return nil, nil
+		}
+		return b.identity.ListKeys, nil
+	}
+	var keys []ed25519.PublicKey
+	for _, path := range b.c.List.Keys {
+		k, err := allowlist.ReadPublicKeys(path)
+		if err != nil {
+			return nil, err
+		}
+		keys = append(keys, k...)
+	}
+	return keys, nil
+}
+
+// devices builds reader, scanners, barrier and what judges documents.
+func (b *builder) devices(context.Context) error {
+	trust, err := document.LoadTrust(b.c.Trust.Dir, b.log)
+	if err != nil {
+		return err
+	}
+	b.log.Info("trust loaded", "certificates", trust.Certificates())
+	b.judge = document.NewJudge(trust)
+	b.reader = pcsc.New(pcsc.Config{Reader: b.c.Reader.Name, Exclusive: !b.c.Reader.Shared, LockDir: b.runtimeDir(), Log: b.log})
+	b.add("reader", b.reader.Run, nil)
+	b.scanners = newScanners()
+	for _, s := range b.c.Scanner {
+		port, err := serial.New(serial.Config{
+			Path: s.Path, AllowUnstable: s.AllowUnstable, Baud: s.Baud, Framing: serial.Framing(s.Framing),
+			MaxFrame: s.MaxFrame, IdleGap: s.IdleGap.Std(), Log: b.log,
+		})
+		if err != nil {
+			return err
+		}
+		source := scan.NewSource(port)
+		b.scanners.add(source)
+		b.ports = append(b.ports, port)
+		b.add("scanner "+s.Path, port.Run, nil)
+		b.add("scans of "+s.Path, source.Run, nil)
+	}
+	b.add("scanners", b.scanners.run, nil)
+	return b.barrier()
+}
+
+func (b *builder) runtimeDir() string {
+	if b.c.State.Runtime != "" {
+		return b.c.State.Runtime
+	}
+	return defaultRuntime()
+}
+
+func (b *builder) barrier() error {
+	o := b.c.Barrier
+	line, err := serial.New(serial.Config{Path: o.Path, AllowUnstable: o.AllowUnstable, Baud: o.Baud, Framing: serial.FrameRaw, Log: b.log})
+	if err != nil {
+		return err
+	}
+	cfg := barrier.Config{
+		Profile: barrier.Profile(o.Profile), Pulse: o.Pulse.Std(), Window: o.Passage.Std(), EndOnPassage: o.EndOnPassage, Log: b.log,
+	}
+	if cfg.Profile == barrier.ProfileModbus {
+		cfg.Active, cfg.Address, cfg.Relay, cfg.Input = barrier.Level(o.Active), byte(o.Address), o.Relay, o.Input
+	} else {
+		cfg.Open, cfg.Shut, cfg.Ack, cfg.Passed = o.Open, o.Shut, o.Ack, o.Passed
+	}
+	b.gateOut, err = barrier.New(cfg, line)
+	if err != nil {
+		return err
+	}
+	b.add("relay", line.Run, nil)
+	b.add("barrier", b.gateOut.Run, b.gateOut.Ready())
+	return nil
+}
+
+// pages takes the port of the kiosk's own pages.
+func (b *builder) pages(context.Context) (err error) {
+	var ops []web.Operator
+	for _, o := range b.c.Staff.Operators {
+		ops = append(ops, web.Operator{Name: o.Name, PINHash: o.PIN})
+	}
+	b.web, err = web.New(web.Config{Listen: b.c.Web.Listen, Operators: ops, Reasons: b.c.Staff.Reasons, Log: b.log})
+	if err != nil {
+		return err
+	}
+	b.status = &status{}
+	b.add("pages", b.web.Run, b.web.Ready())
+	return nil
+}
+
+// uplink builds the way to central.
+func (b *builder) uplink(context.Context) (err error) {
+	if b.c.Uplink.Off {
+		b.log.Warn("the uplink is switched off: results stay here")
+		return nil
+	}
+	b.up, err = uplink.New(uplink.Config{
+		Identity: b.identity, Brokers: b.c.Uplink.Brokers, Store: b.box, Log: b.log,
+		Status: func() wire.Status { return b.status.wire(version, b.store.Status()) },
+	})
+	if err != nil {
+		return err
+	}
+	b.add("uplink", b.up.Run, nil)
+	return nil
+}
+
+// lane joins everything.
+func (b *builder) lane(ctx context.Context) error {
+	referrals, err := b.recoverOpen(ctx)
+	if err != nil {
+		return err
+	}
+	face := gate.FaceUnset
+	switch b.c.Policy.Face {
+	case "off":
+		face = gate.FaceOff
+	case "required":
+		face = gate.FaceRequired
+	}
+	t := b.c.Timing
+	b.theLane, err = gate.NewLane(gate.Parts{
+		Gate:    b.c.Gate.Name,
+		Policy:  gate.Policy{Name: b.c.Policy.Name, Face: face},
+		Profile: gate.DefaultProfile(b.c.Policy.RequireCRL...),
+		Timing:  gate.Timing{Card: t.Card.Std(), Scan: t.Scan.Std(), Transaction: t.Transaction.Std(), Outcome: t.Outcome.Std()},
+		Cards:   b.reader, Scanner: b.scanners,
+		OpenChip: func(t gate.Transmitter) gate.Chip { return chip.New(t, chip.Options{}) },
+		Judge:    b.judge, List: b.store, Recorder: recorder{b.box}, Barrier: b.gateOut,
+		Screen: screens{b.web, b.status}, Clock: b.trusted, Log: b.log,
+		Surroundings: b.surroundings, DocRef: b.docRef(), Referrals: referrals,
+	})
+	if err != nil {
+		return fmt.Errorf("lane: %w", err)
+	}
+	b.web.SetDesk(b.theLane)
+	b.add("lane", b.theLane.Run, b.theLane.Ready())
+	return nil
+}

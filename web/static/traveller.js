@@ -1,0 +1,80 @@
+"use strict";
+// The traveller's screen. It knows stages and nothing else: no reason ever
+// reaches this page.
+const words = {
+  idle: ["Quét mã trên thẻ hoặc hộ chiếu", "Scan the code on your ID card or the lines in your passport"],
+  need_scan: ["Quét mã trên thẻ hoặc hộ chiếu", "Now scan the code or the lines of your document"],
+  rescan: ["Vui lòng quét lại", "Please scan again"],
+  need_card: ["Đặt giấy tờ lên đầu đọc", "Place your document on the reader"],
+  reading: ["Giữ yên giấy tờ", "Leave your document where it is"],
+  admitted: ["Mời quý khách đi qua", "Please walk through"],
+  see_staff: ["Mời quý khách gặp nhân viên", "Please see our staff"],
+  help_coming: ["Nhân viên đang đến giúp", "Somebody is coming to help you"],
+  try_again: ["Vui lòng thử lại", "Please try again"],
+  out_of_order: ["Mời quý khách dùng cửa khác", "Please use another gate"],
+  wait: ["Xin chờ", "Please wait"],
+};
+const steps = ["access", "sod", "chip", "dg1", "dg2"];
+const body = document.body, vi = document.getElementById("vi"), en = document.getElementById("en");
+
+function show(stage, step) {
+  const w = words[stage] || words.wait;
+  body.dataset.stage = words[stage] ? stage : "wait";
+  if (vi.textContent !== w[0]) { vi.textContent = w[0]; en.textContent = w[1]; }
+  const at = steps.indexOf(step);
+  document.querySelectorAll(".progress li").forEach((li, i) => {
+    li.className = stage !== "reading" ? "" : i < at ? "done" : i === at ? "now" : "";
+  });
+  if (!["idle", "need_scan", "rescan"].includes(stage) && pad.open) pad.close();
+}
+
+// A stream that stays silent longer than this is dead: then the screen must
+// not go on inviting people.
+const silence = 12000;
+let heard = Date.now(), source;
+function connect() {
+  if (source) source.close();
+  heard = Date.now();
+  source = new EventSource("/events");
+  source.onmessage = (e) => { heard = Date.now(); const v = JSON.parse(e.data); show(v.stage, v.step); };
+  source.onopen = () => { heard = Date.now(); };
+  source.onerror = () => { show("wait"); };
+}
+// Comments keep the connection but do not reach this page, so the state of
+// the stream is what counts.
+setInterval(() => {
+  if (source.readyState === EventSource.OPEN) heard = Date.now();
+  else if (Date.now() - heard > silence) { show("out_of_order"); connect(); }
+}, 2000);
+
+document.getElementById("help").addEventListener("click", async (e) => {
+  const b = e.currentTarget;
+  b.disabled = true;
+  try { await fetch("/help", { method: "POST" }); } finally { setTimeout(() => { b.disabled = false; }, 1000); }
+});
+
+const pad = document.getElementById("pad"), out = document.getElementById("digits"), note = document.getElementById("padnote");
+let digits = "";
+function draw() { out.textContent = digits.padEnd(6, "·"); }
+function key(text, cls, does) {
+  const b = document.createElement("button");
+  b.type = "button"; b.textContent = text; b.className = cls;
+  b.addEventListener("click", does);
+  document.querySelector(".keys").append(b);
+}
+for (const d of "123456789") key(d, "", () => press(d));
+key("⌫", "back", () => { digits = digits.slice(0, -1); note.textContent = ""; draw(); });
+key("0", "", () => press("0"));
+key("✓", "ok", send);
+function press(d) { if (digits.length < 6) digits += d; draw(); }
+async function send() {
+  if (digits.length !== 6) { note.textContent = "6 số · 6 digits"; return; }
+  const r = await fetch("/can", { method: "POST", body: digits });
+  digits = ""; draw();
+  if (r.ok) pad.close(); else note.textContent = "Vui lòng thử lại · Please try again";
+}
+document.getElementById("keys").addEventListener("click", () => { digits = ""; note.textContent = ""; draw(); pad.showModal(); });
+pad.addEventListener("click", (e) => { if (e.target === pad) pad.close(); });
+pad.addEventListener("close", () => { digits = ""; draw(); });
+
+connect();

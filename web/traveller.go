@@ -1,0 +1,64 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"gateagent/gate"
+)
+
+// deskWait bounds how long a page waits for the lane.
+const deskWait = 2 * time.Second
+
+// travellerView is all that the traveller's screen is ever told: the step to
+// take. No reason, no check, no number.
+type travellerView struct {
+	Stage gate.Stage `json:"stage"`
+	Step  string     `json:"step,omitempty"`
+}
+
+func (s *Server) travellerEvents(w http.ResponseWriter, r *http.Request) {
+	s.stream(w, r, func(v gate.View) any { return travellerView{v.Stage, v.Step} }, func() bool { return true })
+}
+
+func (s *Server) help(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), deskWait)
+	defer cancel()
+	if err := s.desk.Help(ctx); err != nil {
+		s.cfg.Log.Error("a call for help did not reach the lane", "err", err)
+		http.Error(w, "the lane did not answer", http.StatusServiceUnavailable)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// enterCAN takes the six digits as the plain body.
+func (s *Server) enterCAN(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		http.Error(w, "too long", http.StatusBadRequest)
+		return
+	}
+	can := gate.Secret(body)
+	defer can.Wipe()
+	ctx, cancel := context.WithTimeout(r.Context(), deskWait)
+	defer cancel()
+	if err := s.desk.EnterCAN(ctx, can); err != nil {
+		s.deskError(w, err)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// deskError answers with the lane's own words.
+func (s *Server) deskError(w http.ResponseWriter, err error) {
+	if errors.Is(err, context.DeadlineExceeded) {
+		http.Error(w, "the lane did not answer, try again", http.StatusServiceUnavailable)
+		return
+	}
+	http.Error(w, strings.TrimSpace(err.Error()), http.StatusBadRequest)
+}
