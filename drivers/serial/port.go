@@ -49,7 +49,7 @@ var unstable = regexp.MustCompile(`^/dev/tty(USB|ACM)[0-9]+$`)
 
 func (c *Config) check() error {
 	if !filepath.IsAbs(c.Path) {
-		return fmt.Errorf("serial port %q: the path must be absolute, for example /dev/serial/by-id/...", c.Path)
+		return fmt.Errorf("serial port %q: the path must be absolute, for example /dev/serial/by-id/NAME", c.Path)
 	}
 	if unstable.MatchString(filepath.Clean(c.Path)) && !c.AllowUnstable {
 		return fmt.Errorf("serial port %s: this name changes when devices are plugged: use its name in /dev/serial/by-id", c.Path)

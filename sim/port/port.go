@@ -32,9 +32,9 @@ type line struct {
 	done   chan struct{}
 }
 
-func newLine(dir, name string, receive func([]byte)) (*line, error) {
-	l := &line{path: filepath.Join(dir, name), receive: receive}
-	return l, l.plug()
+// newLine describes a line; plug makes it exist.
+func newLine(dir, name string, receive func([]byte)) *line {
+	return &line{path: filepath.Join(dir, name), receive: receive}
 }
 
 // plug makes a new pseudo-terminal and points the link at it.
@@ -138,11 +138,8 @@ type Scanner struct {
 
 // NewScanner plugs a scanner in as dir/name.
 func NewScanner(dir, name string) (*Scanner, error) {
-	l, err := newLine(dir, name, nil)
-	if err != nil {
-		return nil, err
-	}
-	return &Scanner{line: l, Suffix: "\r\n"}, nil
+	s := &Scanner{line: newLine(dir, name, nil), Suffix: "\r\n"}
+	return s, s.line.plug()
 }
 
 // Path is the device's stable name.

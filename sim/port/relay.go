@@ -71,12 +71,8 @@ func NewRelay(dir, name string, opts RelayOptions) (*Relay, error) {
 		opts.Beam = 400 * time.Millisecond
 	}
 	r := &Relay{opts: opts}
-	l, err := newLine(dir, name, r.receive)
-	if err != nil {
-		return nil, err
-	}
-	r.line = l
-	return r, nil
+	r.line = newLine(dir, name, r.receive)
+	return r, r.line.plug()
 }
 
 // Path is the device's stable name.
