@@ -274,6 +274,10 @@ func TestPromises(t *testing.T) {
 	if k.PromisesPACE(d.CardAccess()) || !k.PromisesPACE(nil) || !k.PromisesPACE([]byte{0x31, 0}) || !k.PromisesPACE([]byte("nonsense")) {
 		t.Error("a downgrade is not told apart")
 	}
+	padded := append(clone(d.CardAccess()), 0, 0, 0)
+	if k.PromisesPACE(padded) {
+		t.Error("padding after EF.CardAccess counts as a downgrade")
+	}
 	weaker := clone(d.CardAccess())
 	weaker[len(weaker)-1] = 12 // another curve than the signed one
 	if !k.PromisesPACE(weaker) {
@@ -354,5 +358,15 @@ func writeFile(t testing.TB, dir, name string, b []byte) {
 	t.Helper()
 	if err := os.WriteFile(filepath.Join(dir, name), b, 0o600); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// What judging costs on the way to the decision, once the trust is warm.
+func BenchmarkJudge(b *testing.B) {
+	j := trusting(b, "VNM")
+	d := must[*doc.Document](b)(world().VietnamID(holder))
+	for b.Loop() {
+		k := j.NewCase(now)
+		read(k, d, gate.Scan{})
 	}
 }

@@ -102,10 +102,8 @@ func (c *docCase) take(n int, raw []byte) (err error) {
 	case 14:
 		c.infos, err = lds.ParseDG14(raw)
 	case 15:
-		c.aaKey, err = lds.ParseDG15(raw)
-		c.aaErr = err
-		if unsupported(err) {
-			return nil
+		if c.aaKey, err = lds.ParseDG15(raw); unsupported(err) {
+			c.aaErr, err = err, nil
 		}
 	default:
 		return lds.CheckGroup(n, raw)
@@ -152,10 +150,8 @@ func (c *docCase) PromisesPACE(cardAccess []byte) bool {
 		return false
 	}
 	offered := map[lds.PACEInfo]bool{}
-	if infos, err := lds.ParseSecurityInfos(cardAccess); err == nil {
-		for _, p := range infos.PACE {
-			offered[p] = true
-		}
+	for _, p := range lds.OfferedPACE(cardAccess) {
+		offered[p] = true
 	}
 	for _, p := range c.infos.PACE {
 		if !offered[p] {

@@ -72,6 +72,24 @@ func ParseSecurityInfos(der []byte) (*SecurityInfos, error) {
 	return s, nil
 }
 
+// OfferedPACE gives the PACE protocols that EF.CardAccess offers. The file is
+// not signed and is read as leniently as by whoever opened the chip with it:
+// what does not parse offers nothing, and what follows the set is ignored.
+func OfferedPACE(cardAccess []byte) []PACEInfo {
+	set, _, err := ber.Next(cardAccess)
+	if err != nil || set.Tag != ber.Set {
+		return nil
+	}
+	s := &SecurityInfos{}
+	infos, _ := ber.Children(set.Value)
+	for _, i := range infos {
+		if i.Tag == ber.Sequence && len(s.PACE) < maxSecurityInfo {
+			_ = s.take(i.Value) // an error here means: offers nothing
+		}
+	}
+	return s.PACE
+}
+
 func (s *SecurityInfos) take(value []byte) error {
 	parts, err := ber.Children(value)
 	if err != nil {
