@@ -48,7 +48,7 @@ func config(dir, broker string) central.Config {
 	return central.Config{State: dir, MQTT: "127.0.0.1:0", HTTP: "127.0.0.1:0", Broker: broker, Names: []string{"127.0.0.1", "localhost"}}
 }
 
-func registry(t *testing.T, dir string) *enrol.Registry {
+func registry(t testing.TB, dir string) *enrol.Registry {
 	t.Helper()
 	reg, err := enrol.Open(t.Context(), dir)
 	if err != nil {
@@ -62,7 +62,7 @@ func registry(t *testing.T, dir string) *enrol.Registry {
 	return reg
 }
 
-func start(t *testing.T, dir, broker string) *centre {
+func start(t testing.TB, dir, broker string) *centre {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	s, err := central.Open(ctx, config(dir, broker), quiet())
@@ -78,7 +78,7 @@ func start(t *testing.T, dir, broker string) *centre {
 	return c
 }
 
-func (c *centre) stop(t *testing.T) {
+func (c *centre) stop(t testing.TB) {
 	t.Helper()
 	if c.cancel == nil {
 		return
@@ -95,7 +95,7 @@ func (c *centre) stop(t *testing.T) {
 	}
 }
 
-func eventually(t *testing.T, what string, ok func() bool) {
+func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	for end := time.Now().Add(soon); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		if ok() {
@@ -116,7 +116,7 @@ type kiosk struct {
 	lost  chan error
 }
 
-func enrolKiosk(t *testing.T, reg *enrol.Registry, name, broker string) *kiosk {
+func enrolKiosk(t testing.TB, reg *enrol.Registry, name, broker string) *kiosk {
 	t.Helper()
 	keys, err := wire.NewKioskKeys(name)
 	if err != nil {
@@ -166,7 +166,7 @@ func (k *kiosk) dial() error {
 	}))
 }
 
-func (k *kiosk) connect(t *testing.T) *kiosk {
+func (k *kiosk) connect(t testing.TB) *kiosk {
 	t.Helper()
 	if err := k.dial(); err != nil {
 		t.Fatalf("kiosk %s: %v", k.id.Name, err)
@@ -199,7 +199,7 @@ func newTx() string {
 }
 
 // next makes the next batch of n results and moves on.
-func (k *kiosk) next(t *testing.T, n int) *wire.Batch {
+func (k *kiosk) next(t testing.TB, n int) *wire.Batch {
 	t.Helper()
 	prev := k.chain
 	var entries []wire.Entry
@@ -216,7 +216,7 @@ func (k *kiosk) next(t *testing.T, n int) *wire.Batch {
 	return k.sign(t, prev, entries, k.id.Signing)
 }
 
-func (k *kiosk) sign(t *testing.T, prev []byte, entries []wire.Entry, key ed25519.PrivateKey) *wire.Batch {
+func (k *kiosk) sign(t testing.TB, prev []byte, entries []wire.Entry, key ed25519.PrivateKey) *wire.Batch {
 	t.Helper()
 	b, err := wire.NewBatch(k.id.Name, k.epoch, prev, entries)
 	if err != nil {

@@ -184,6 +184,9 @@ func (g *gatekeeper) check(c server.ClientAuthentication) error {
 	if err != nil {
 		return err
 	}
+	if central {
+		g.forget(cert.SerialNumber.Text(16)) // never revoked, and new at each connection
+	}
 	if id := clientID(c); !strings.HasPrefix(id, name+":") {
 		return fmt.Errorf("%s came with the MQTT client id %q: it has to begin with its own name and a colon", name, id)
 	}

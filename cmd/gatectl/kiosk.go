@@ -31,6 +31,8 @@ request with the public keys goes to central, one bundle comes back.
 Neither file is secret, but both decide whom one trusts: carry them so that
 nobody can exchange them, and compare the fingerprints that add and install
 print. central need not be stopped; what is added or revoked counts at once.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(kioskRequest(), kioskInstall(), kioskAdd(), kioskRenew(), kioskRevoke(), kioskList(), kioskCRL())
 	return cmd
