@@ -307,7 +307,7 @@ func TestAccessFails(t *testing.T) {
 	wantError(t, "chip without CAN", err, gate.ChipUnsupported, gate.CodeNoProtocol)
 
 	for what, info := range map[string]string{
-		"integrated mapping":       "3012060A04007F0007020204040202010202010D",
+		"integrated mapping P-224": "3012060A04007F0007020204040202010202010A",
 		"Diffie-Hellman":           "3012060A04007F00070202040102020102020100",
 		"unknown curve":            "3012060A04007F00070202040202020102020120",
 		"first version":            "3012060A04007F0007020204020202010102010D",

@@ -53,7 +53,7 @@ func (s *Session) runPACE(ctx context.Context, p *paceChoice, pw password) error
 	if err != nil {
 		return err
 	}
-	defer wipeInt(nonce)
+	defer clear(nonce)
 	mapped, err := r.mapNonce(nonce)
 	if err != nil {
 		return err
@@ -142,28 +142,35 @@ func dynamicData(b []byte) ([]ber.TLV, error) {
 }
 
 // nonce fetches and decrypts the nonce with the key of the password.
-func (r paceRun) nonce(pw password) (*big.Int, error) {
+func (r paceRun) nonce(pw password) ([]byte, error) {
 	z, err := r.exchange(0, nil, 0x80)
 	if err != nil {
 		return nil, err
 	}
 	n := r.suite.blockSize()
-	// Section 4.4.3.3: a multiple of the block, at least the key's length;
-	// no cipher needs more than 32 bytes.
-	if len(z) < 16 || len(z) > 32 || len(z)%n != 0 {
+	// Section 4.4.3.3: whole blocks, as many as the chip likes; none needs
+	// more than the longest key, and we allow twice that.
+	if len(z) == 0 || len(z) > 64 || len(z)%n != 0 {
 		return nil, nonsense(stepPACE, "a nonce of %d bytes", len(z))
 	}
 	key := r.suite.derive(pw.secret, derivePassword)
 	defer clear(key)
 	s := make([]byte, len(z))
-	defer clear(s)
 	cipher.NewCBCDecrypter(r.suite.block(key), make([]byte, n)).CryptBlocks(s, z)
-	return new(big.Int).SetBytes(s), nil
+	return s, nil
 }
 
-// mapNonce agrees on a new generator by the generic mapping (section
-// 4.4.3.3.2).
-func (r paceRun) mapNonce(nonce *big.Int) (*ec.Curve, error) {
+// mapNonce agrees on a new generator.
+func (r paceRun) mapNonce(nonce []byte) (*ec.Curve, error) {
+	if r.mapping == mapIM {
+		return r.mapIntegrated(nonce)
+	}
+	return r.mapGeneric(nonce)
+}
+
+// mapGeneric is the generic mapping s·G + H, with H from a key agreement
+// (section 4.4.3.3.1). The chip authentication mapping begins alike.
+func (r paceRun) mapGeneric(nonce []byte) (*ec.Curve, error) {
 	d, own, err := r.curve.GenerateKey(r.opts.Rand)
 	if err != nil {
 		return nil, randomFault(stepPACE, err)
@@ -173,8 +180,10 @@ func (r paceRun) mapNonce(nonce *big.Int) (*ec.Curve, error) {
 	if err != nil {
 		return nil, err
 	}
+	s := new(big.Int).SetBytes(nonce)
+	defer wipeInt(s)
 	h := r.curve.Mult(other, d)
-	g := r.curve.Add(r.curve.BaseMult(nonce), h)
+	g := r.curve.Add(r.curve.BaseMult(s), h)
 	if h.Infinity() || g.Infinity() {
 		return nil, nonsense(stepPACE, "the mapped generator is infinity")
 	}

@@ -94,7 +94,7 @@ func paceInfo(i info, arcs []byte, own map[int]*ec.Curve) (*paceChoice, error) {
 		return nil, err
 	}
 	p := &paceChoice{oid: i.oid, mapping: mapping(arcs[0]), suite: suite(arcs[1]), id: -1}
-	if version != 2 || !p.suite.valid() || (p.mapping != mapGM && p.mapping != mapCAM) {
+	if version != 2 || !p.suite.valid() || (p.mapping != mapGM && p.mapping != mapIM && p.mapping != mapCAM) {
 		return nil, nil
 	}
 	if id != nil {
@@ -104,7 +104,7 @@ func paceInfo(i info, arcs []byte, own map[int]*ec.Curve) (*paceChoice, error) {
 	if p.curve == nil {
 		p.curve, _ = ec.ByID(p.id)
 	}
-	if p.curve == nil {
+	if p.curve == nil || p.mapping == mapIM && !canIntegrate(p.curve) {
 		return nil, nil
 	}
 	return p, nil

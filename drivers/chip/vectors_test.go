@@ -3,7 +3,9 @@ package chip
 import (
 	"bytes"
 	"context"
+	"crypto/cipher"
 	"encoding/json"
+	"fmt"
 	"math/big"
 	"os"
 	"testing"
@@ -42,6 +44,7 @@ func TestVectors(t *testing.T) {
 		"pace-password-key":         testPasswordKey,
 		"pace-gm-ecdh":              testPACE,
 		"pace-cam-ecdh":             testPACE,
+		"pace-im-ecdh":              testIntegrated,
 		"asn1-ec-domain-parameters": testExplicitCurve,
 		"ec-domain-parameters":      testCurve,
 		"apdu-offset-do":            testOffset,
@@ -151,6 +154,73 @@ func testPACE(t *testing.T, v vector) {
 			t.Fatal(err)
 		}
 		wantBytes(t, "chip authentication key", c.curve.Marshal(c.key), "04"+v.Inputs["ca_public"])
+	}
+}
+
+// testIntegrated holds the steps against the printed values. The commands are
+// not printed; they follow from the data objects.
+func testIntegrated(t *testing.T, v vector) {
+	c, _ := ec.ByName(v.Inputs["curve_text"])
+	choice := &paceChoice{oid: unhex(t, "04007F00070202040402"), mapping: mapIM, suite: suiteAES128, curve: c, id: c.ID}
+	line := func(cla string, tag byte, in string, answer byte, out string) string {
+		data := ber.Make(0x7C, ber.Make(uint32(tag), unhex(t, in)))
+		back := ber.Make(0x7C, ber.Make(uint32(answer), unhex(t, out)))
+		return fmt.Sprintf("%s860000%02X%X00>%X9000", cla, len(data), data, back)
+	}
+	random := append(unhex(t, v.Inputs["nonce_t"]), unhex(t, v.Inputs["terminal_private"])...)
+	s := New(newPlayback(t,
+		line("10", 0x81, v.Inputs["nonce_t"], 0x82, ""),
+		line("10", 0x83, "04"+v.Steps["terminal_public"], 0x84, "04"+v.Steps["chip_public"]),
+		line("00", 0x85, v.Outputs["t_ifd"], 0x86, v.Outputs["t_ic"]),
+	), Options{Rand: bytes.NewReader(random)})
+
+	key := choice.suite.block(unhex(t, v.Inputs["k_pi"]))
+	nonce := make([]byte, 16)
+	cipher.NewCBCDecrypter(key, make([]byte, 16)).CryptBlocks(nonce, unhex(t, v.Steps["nonce_z"]))
+	wantBytes(t, "nonce", nonce, v.Inputs["nonce_s"])
+	rp := choice.suite.pseudoRandom(nonce, unhex(t, v.Inputs["nonce_t"]), c.P)
+	wantBytes(t, "Rp", rp.FillBytes(make([]byte, 32)), v.Steps["r_p"])
+
+	run := paceRun{s, choice, context.Background()}
+	mapped, err := run.mapNonce(nonce)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantBytes(t, "generator", c.Marshal(mapped.G), "04"+v.Steps["mapped_generator"])
+	secret, own, other, err := run.agree(mapped)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantBytes(t, "secret", secret, v.Steps["shared_secret"])
+	if err := run.authenticate(secret, own, other); err != nil {
+		t.Fatal(err)
+	}
+	wantBytes(t, "KS.Enc", s.sm.encKey, v.Outputs["ks_enc"])
+	wantBytes(t, "KS.MAC", s.sm.macKey, v.Outputs["ks_mac"])
+}
+
+// TestEncodePoint: every element but 0 and ±1 maps to the curve, on every
+// curve that can, by both branches.
+func TestEncodePoint(t *testing.T) {
+	for id := 8; id <= 18; id++ {
+		c, _ := ec.ByID(id)
+		if canIntegrate(c) != (id != 10) {
+			t.Errorf("%s: %v", c.Name, canIntegrate(c))
+		}
+		if !canIntegrate(c) {
+			continue
+		}
+		for i := int64(0); i < 20; i++ {
+			if c.OnCurve(encodePoint(c, big.NewInt(i))) != (i > 1) {
+				t.Errorf("%s: %d", c.Name, i)
+			}
+		}
+	}
+	for u := suite3DES; u <= suiteAES256; u++ {
+		s, p := make([]byte, len(mapConstants(u)[0])), new(big.Int).Lsh(big.NewInt(1), 521)
+		if n := u.pseudoRandom(s, make([]byte, u.keySize()), p); n.BitLen() < 480 {
+			t.Errorf("%s: %d bits", u, n.BitLen())
+		}
 	}
 }
 

@@ -204,8 +204,8 @@ func (c *Curve) SharedX(d *big.Int, q Point) ([]byte, error) {
 	return s.X.FillBytes(make([]byte, c.Size())), nil
 }
 
-// WithGenerator gives the same curve with generator g, as the generic mapping
-// of PACE makes it (ICAO 9303-11 section 4.4.3.3.2). g must be a point of the
+// WithGenerator gives the same curve with generator g, as the mapping of
+// PACE makes it (ICAO 9303-11 section 4.4.3.3). g must be a point of the
 // curve: check with OnCurve before.
 func (c *Curve) WithGenerator(g Point) *Curve {
 	m := *c
