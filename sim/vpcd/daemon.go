@@ -1,6 +1,7 @@
 package vpcd
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -147,7 +148,7 @@ func (d *Daemon) Start() error {
 	}
 	if err := d.waitReady(p); err != nil {
 		p.end()
-		return fmt.Errorf("private pcscd in %s: %w (its output is in %s)", d.dir, err, d.LogFile())
+		return fmt.Errorf("private pcscd in %s: %w%s", d.dir, err, d.lastWords())
 	}
 	d.proc = p
 	d.log.Debug("private pcscd started", "pid", p.pid, "socket", d.Socket())
@@ -237,6 +238,16 @@ func (d *Daemon) waitReady(p *process) error {
 			return conn.Close()
 		}
 	}
+}
+
+// lastWords quotes the end of the daemon's output, with the place of the rest.
+func (d *Daemon) lastWords() string {
+	text, err := os.ReadFile(d.LogFile())
+	text = bytes.TrimSpace(text)
+	if err != nil || len(text) == 0 {
+		return ", without a word"
+	}
+	return fmt.Sprintf(", its last words: %q (all in %s)", text[bytes.LastIndexByte(text, '\n')+1:], d.LogFile())
 }
 
 // Stop ends the daemon and removes its socket. It is safe to call it twice.
