@@ -34,10 +34,10 @@ type docCase struct {
 	trust *Trust
 	at    gate.TrustedTime
 
-	sod    gate.Result // of the check sod
-	signed gate.Result // of the check ds.signature
-	object *lds.SecurityObject
-	signer *pki.Certificate
+	sod     gate.Result // of the check sod
+	trusted gate.Result // of the check ds.signature
+	object  *lds.SecurityObject
+	signer  *pki.Certificate
 
 	mrz      *mrz.Document
 	infos    *lds.SecurityInfos
@@ -173,7 +173,7 @@ func (c *docCase) OffersActiveAuth() bool {
 
 // Portrait describes the picture in DG2.
 func (c *docCase) Portrait() (gate.Portrait, bool) {
-	if c.portrait == nil || c.sod == gate.Failed || c.signed == gate.Failed {
+	if c.portrait == nil || c.sod == gate.Failed || c.trusted == gate.Failed {
 		return gate.Portrait{}, false
 	}
 	return *c.portrait, true

@@ -73,7 +73,7 @@ func (c *docCase) expiry() gate.Check {
 // or its signer failed.
 func (c *docCase) Document() (gate.Document, bool) {
 	d := c.mrz
-	if d == nil || c.sod == gate.Failed || c.signed == gate.Failed {
+	if d == nil || c.sod == gate.Failed || c.trusted == gate.Failed {
 		return gate.Document{}, false
 	}
 	doc := gate.Document{

@@ -21,7 +21,7 @@ func (c *docCase) SecurityObject(raw []byte) []gate.Check {
 	}
 	c.sod = sod.Result
 	checks := append([]gate.Check{hash, signature, sod}, c.judgeSigner()...)
-	c.signed = checks[3].Result
+	c.trusted = checks[3].Result
 	return checks
 }
 
@@ -38,14 +38,12 @@ func (c *docCase) openObject(raw []byte) (hash, signature gate.Check, err error)
 	if err != nil {
 		return hash, signature, err
 	}
-	signer := c.pickSigner(sd)
-	c.signer = signer.Certificate(sd.Certificates)
-	digestErr := signer.CheckDigest(sd)
-	hash = judgeDigest(signer, digestErr)
-	signature = c.judgeSignature(signer)
+	picked := pickSigner(sd)
+	c.signer = picked.cert
+	hash, signature = judgeDigest(picked), judgeSignature(picked)
 	switch {
-	case errors.Is(digestErr, pki.ErrContentType):
-		return hash, signature, digestErr
+	case errors.Is(picked.digest, pki.ErrContentType):
+		return hash, signature, picked.digest
 	case sd.ContentType != lds.OIDSecurityObject:
 		return hash, signature, errors.New("the content is no security object")
 	case c.signer == nil && sd.CertErr != nil:
@@ -55,42 +53,56 @@ func (c *docCase) openObject(raw []byte) (hash, signature gate.Check, err error)
 	return hash, signature, err
 }
 
+// signed is one signer of the security object and what came of it.
+type signed struct {
+	*pki.Signer
+	cert              *pki.Certificate // nil where it is not in the message
+	digest, signature error
+}
+
 // pickSigner takes the first signer that verifies, else the first: a document
 // may carry a second signature with an algorithm that is not known here.
-func (c *docCase) pickSigner(sd *pki.SignedData) *pki.Signer {
-	for _, s := range sd.Signers {
-		if cert := s.Certificate(sd.Certificates); cert != nil && s.CheckDigest(sd) == nil && s.CheckSignature(cert) == nil {
-			return s
+func pickSigner(sd *pki.SignedData) signed {
+	var first signed
+	for i, s := range sd.Signers {
+		v := signed{Signer: s, cert: s.Certificate(sd.Certificates), digest: s.CheckDigest(sd)}
+		if v.cert != nil {
+			v.signature = s.CheckSignature(v.cert)
+			if v.digest == nil && v.signature == nil {
+				return v
+			}
+		}
+		if i == 0 {
+			first = v
 		}
 	}
-	return sd.Signers[0]
+	return first
 }
 
-func judgeDigest(s *pki.Signer, err error) gate.Check {
+func judgeDigest(s signed) gate.Check {
 	const id = gate.CheckSODHash
 	switch {
-	case err == nil:
+	case s.digest == nil:
 		return check(id, gate.Successful, 0, s.Digest().String())
-	case unsupported(err):
-		return check(id, gate.Undetermined, gate.CodeSODAlgorithm, err.Error())
-	case errors.Is(err, pki.ErrSignature):
+	case unsupported(s.digest):
+		return check(id, gate.Undetermined, gate.CodeSODAlgorithm, s.digest.Error())
+	case errors.Is(s.digest, pki.ErrSignature):
 		return check(id, gate.Failed, gate.CodeSODDigest, s.Digest().String())
 	}
-	return check(id, gate.Undetermined, gate.CodeSODMalformed, err.Error())
+	return check(id, gate.Undetermined, gate.CodeSODMalformed, s.digest.Error())
 }
 
-func (c *docCase) judgeSignature(s *pki.Signer) gate.Check {
+func judgeSignature(s signed) gate.Check {
 	const id = gate.CheckSODSignature
-	if c.signer == nil {
+	if s.cert == nil {
 		return check(id, gate.Undetermined, gate.CodeSODNoSigner, "")
 	}
-	err := s.CheckSignature(c.signer)
-	if unsupported(err) {
-		return check(id, gate.Undetermined, gate.CodeSODAlgorithm, err.Error())
+	if unsupported(s.signature) {
+		return check(id, gate.Undetermined, gate.CodeSODAlgorithm, s.signature.Error())
 	}
 	alg, _ := s.Algorithm()
-	detail := alg.String() + " " + c.signer.Key.String()
-	if err != nil {
+	detail := alg.String() + " " + s.cert.Key.String()
+	if s.signature != nil {
 		return check(id, gate.Failed, gate.CodeSODSignature, detail)
 	}
 	return check(id, gate.Successful, 0, detail)
