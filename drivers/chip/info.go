@@ -11,8 +11,8 @@ import (
 	"gateagent/internal/ec"
 )
 
-// Object identifiers below bsi-de, as encoded (ICAO 9303-11 sections 9.2.1,
-// 9.2.5, 9.2.6 and BSI TR-03110-3 appendix A.1).
+// Object identifiers below bsi-de, as encoded (ICAO 9303-11 sections 9.2.3
+// and 9.2.7).
 var (
 	oidPACE     = []byte{0x04, 0x00, 0x7F, 0x00, 0x07, 0x02, 0x02, 0x04} // .protocol.suite
 	oidCA       = []byte{0x04, 0x00, 0x7F, 0x00, 0x07, 0x02, 0x02, 0x03} // .protocol.suite

@@ -110,7 +110,7 @@ func paceInfo(i info, arcs []byte, own map[int]*ec.Curve) (*paceChoice, error) {
 	return p, nil
 }
 
-// ownParameters collects the PACEDomainParameterInfo entries (section 9.2.1):
+// ownParameters collects the PACEDomainParameterInfo entries (section 9.2.2):
 // domain parameters that the chip numbers itself, or not at all (-1). Only
 // those of named curves count.
 func ownParameters(infos []info) (map[int]*ec.Curve, error) {

@@ -36,7 +36,7 @@ type secure struct {
 }
 
 // newSecure starts a session with keys derived from a shared secret; the
-// counter is zero (section 9.8.6.3) unless ssc says otherwise, as with BAC.
+// counter is zero (sections 9.8.6.3 and 9.8.7.3) unless ssc says otherwise, as with BAC.
 func newSecure(u suite, secret, ssc []byte) *secure {
 	m := &secure{suite: u, encKey: u.derive(secret, deriveEnc), macKey: u.derive(secret, deriveMAC), ssc: make([]byte, u.blockSize())}
 	m.enc = u.block(m.encKey)
@@ -62,7 +62,7 @@ func (m *secure) count() {
 	}
 }
 
-// iv is zero for 3DES and the encrypted counter for AES (section 9.8.6).
+// iv is zero for 3DES and the encrypted counter for AES (sections 9.8.6, 9.8.7).
 func (m *secure) iv() []byte {
 	iv := make([]byte, m.suite.blockSize())
 	if m.suite != suite3DES {

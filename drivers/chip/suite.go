@@ -83,7 +83,7 @@ func (u suite) block(key []byte) cipher.Block {
 }
 
 // mac8 is the 8-byte MAC of the suite over msg, padded where 3DES wants it
-// (ICAO 9303-11 section 9.8.6).
+// (ICAO 9303-11 sections 9.8.6 and 9.8.7).
 func (u suite) mac8(key, msg []byte) []byte {
 	if u == suite3DES {
 		return mac.RetailMAC(key, pad(msg, des.BlockSize))
