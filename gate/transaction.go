@@ -2,6 +2,7 @@ package gate
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"gateagent/gate/wire"
@@ -244,7 +245,9 @@ func (l *Lane) openBarrier(ctx context.Context, tx *transaction) {
 		if tx.passage == "" {
 			tx.passage = PassageRefused
 		}
-		code = CodeBarrierFailed
+		if code = CodeBarrierFailed; errors.Is(err, ErrAdmitTooOld) {
+			code = CodeAdmitTooOld
+		}
 	}
 	l.view.Passage = string(tx.passage)
 	rec := l.stamp(wire.KindPassage, tx.id, time.Now())

@@ -78,6 +78,9 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, pick func(gate.V
 	tick := time.NewTicker(keepAlive)
 	defer tick.Stop()
 	last := ""
+	if _, err := w.Write([]byte("retry: 1000\n\n")); err != nil || out.Flush() != nil {
+		return
+	}
 	for {
 		line := ": alive\n\n"
 		select {
