@@ -22,7 +22,7 @@ func TestPACE(t *testing.T) {
 				t.Run(fmt.Sprintf("%s/%s/%s", p.Curve.Name, names[cipher], name), func(t *testing.T) {
 					cfg := newConfig(p)
 					s, _, access := open(t, cfg, key, Options{})
-					if want := fmt.Sprintf("PACE-ECDH-GM-%s %s %s", names[cipher], p.Curve.Name, name); access.Protocol != gate.CheckPACE || access.Detail != want {
+					if want := fmt.Sprintf("PACE-ECDH-GM-%s %s %s", names[cipher], p.Curve.Name, name); access.Protocol != gate.CheckPACE || access.Detail != want || !access.Established {
 						t.Errorf("%s %q, want %q", access.Protocol, access.Detail, want)
 					}
 					if !bytes.Equal(access.CardAccess, cfg.MasterFiles[sim.FileCardAccess]) {
@@ -38,7 +38,7 @@ func TestPACE(t *testing.T) {
 func TestBAC(t *testing.T) {
 	cfg := newConfig()
 	s, _, access := open(t, cfg, byMRZ(), Options{})
-	if access.Protocol != gate.CheckBAC || access.CardAccess != nil {
+	if access.Protocol != gate.CheckBAC || access.CardAccess != nil || !access.Established {
 		t.Errorf("%+v", access)
 	}
 	sameFile(t, s, cfg, gate.FileSOD, sim.FileSOD)
@@ -68,17 +68,19 @@ func TestStrongest(t *testing.T) {
 	}
 }
 
-func TestAccessFails(t *testing.T) {
-	try := func(cfg sim.Config, key gate.AccessKey) (*field, gate.Access, error) {
-		f := &field{chip: sim.New(cfg)}
-		access, err := New(f, Options{}).Open(context.Background(), key)
-		return f, access, err
-	}
+// try opens a chip that may refuse.
+func try(cfg sim.Config, key gate.AccessKey) (*field, gate.Access, error) {
+	f := &field{chip: sim.New(cfg)}
+	access, err := New(f, Options{}).Open(context.Background(), key)
+	return f, access, err
+}
+
+func TestPasswordRejected(t *testing.T) {
 	pace := newConfig(paceOn(sim.AES128, 13))
 
 	f, access, err := try(pace, gate.AccessKey{CAN: gate.Secret("000000")})
 	wantError(t, "wrong CAN", err, gate.ChipPassword, gate.CodePasswordRejected)
-	if access.Protocol != gate.CheckPACE || access.Detail == "" || access.CardAccess == nil {
+	if access.Protocol != gate.CheckPACE || access.Detail == "" || access.CardAccess == nil || access.Established {
 		t.Errorf("%+v", access)
 	}
 	for _, apdu := range f.log {
@@ -90,10 +92,13 @@ func TestAccessFails(t *testing.T) {
 	wantError(t, "wrong MRZ", err, gate.ChipPassword, gate.CodePasswordRejected)
 	_, access, err = try(newConfig(), gate.AccessKey{MRZInfo: gate.Secret("L898902C<369080619406236")})
 	wantError(t, "wrong MRZ with BAC", err, gate.ChipPassword, gate.CodePasswordRejected)
-	if access.Protocol != gate.CheckBAC {
+	if access.Protocol != gate.CheckBAC || access.Established {
 		t.Errorf("%+v", access)
 	}
-	f, _, err = try(pace, gate.AccessKey{})
+}
+
+func TestNoWayIn(t *testing.T) {
+	f, _, err := try(newConfig(paceOn(sim.AES128, 13)), gate.AccessKey{})
 	wantError(t, "no key", err, gate.ChipUnsupported, gate.CodeNoKey)
 	if len(f.log) != 0 {
 		t.Error("sent something without a key")
@@ -125,8 +130,11 @@ func TestAccessFails(t *testing.T) {
 
 	other := newConfig(paceOn(sim.AES128, 13))
 	other.AID = []byte{0xA0, 0, 0, 0, 4, 0x10, 0x10}
-	_, _, err = try(other, byCAN())
+	_, access, err := try(other, byCAN())
 	wantError(t, "no application under PACE", err, gate.ChipUnsupported, gate.CodeNoApplication)
+	if !access.Established {
+		t.Error("PACE itself succeeded")
+	}
 	other = newConfig()
 	other.AID = []byte{0xA0, 0, 0, 0, 4, 0x10, 0x10}
 	_, _, err = try(other, byMRZ())

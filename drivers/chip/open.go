@@ -78,7 +78,11 @@ func (s *Session) Open(ctx context.Context, key gate.AccessKey) (gate.Access, er
 		pw := choosePassword(s.key)
 		access.Protocol, access.Detail = gate.CheckPACE, choice.String()+" "+pw.name
 		s.pace = choice
-		return access, s.openPACE(ctx, choice, pw)
+		if err := s.runPACE(ctx, choice, pw); err != nil {
+			return access, err
+		}
+		access.Established = true
+		return access, s.enter(ctx, stepApplication, folderApplication)
 	case offered, len(s.key.MRZInfo) == 0:
 		return access, fault(gate.ChipUnsupported, gate.CodeNoProtocol, stepApplication, 0, nil)
 	}
@@ -86,16 +90,11 @@ func (s *Session) Open(ctx context.Context, key gate.AccessKey) (gate.Access, er
 		return access, err
 	}
 	access.Protocol, access.Detail = gate.CheckBAC, "BAC-3DES-CBC-CBC MRZ"
-	return access, s.runBAC(ctx, s.key.MRZInfo)
-}
-
-// openPACE runs PACE and selects the application under its protection.
-func (s *Session) openPACE(ctx context.Context, choice *paceChoice, pw password) error {
-	if err := s.runPACE(ctx, choice, pw); err != nil {
-		return err
+	if err := s.runBAC(ctx, s.key.MRZInfo); err != nil {
+		return access, err
 	}
-	s.place = place{}
-	return s.enter(ctx, stepApplication, folderApplication)
+	access.Established = true
+	return access, nil
 }
 
 // enterPlain selects the application before BAC.
@@ -257,7 +256,10 @@ func (s *Session) reopen(ctx context.Context, step string) error {
 		if _, err := s.plain(ctx, step, selectMaster()); err != nil {
 			return err
 		}
-		if err := s.openPACE(ctx, s.pace, choosePassword(s.key)); err != nil {
+		if err := s.runPACE(ctx, s.pace, choosePassword(s.key)); err != nil {
+			return err
+		}
+		if err := s.enter(ctx, stepApplication, folderApplication); err != nil {
 			return err
 		}
 	}

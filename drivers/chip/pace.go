@@ -239,6 +239,7 @@ func (r paceRun) authenticate(secret []byte, own, other ec.Point) error {
 		return err
 	}
 	r.sm = sm
+	r.place = place{} // wherever the application was selected before
 	return nil
 }
 
