@@ -240,11 +240,7 @@ func (b *Builder) check(row Row) (job, error) {
 	case until <= b.cfg.Issued.Unix():
 		return job{}, fieldError("until", "lies before the list is issued")
 	}
-	set, err := row.Set.normalise()
-	if err != nil {
-		return job{}, err
-	}
-	number, err := b.sets.number(set)
+	number, err := b.sets.numberRaw(row.Set)
 	if err != nil {
 		return job{}, err
 	}

@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"log/slog"
-	"os"
 	"strings"
 	"time"
 
@@ -16,6 +15,9 @@ import (
 
 // MaxGenerationAge is how long lists may be built under one secret.
 const MaxGenerationAge = 30 * 24 * time.Hour
+
+// maxSecretFile bounds a file of a secret.
+const maxSecretFile = 1024
 
 const secretTitle = "gateagent list secret, layout 1"
 
@@ -58,7 +60,7 @@ func (s *GenerationSecret) encode() []byte {
 
 // ReadSecret reads a file that Write wrote.
 func ReadSecret(path string) (*GenerationSecret, error) {
-	b, err := readSmall(path, 1024)
+	b, err := readSmall(path, maxSecretFile)
 	if err != nil {
 		return nil, err
 	}
@@ -117,16 +119,4 @@ func (s *GenerationSecret) derive() (*derived, error) {
 		copy(part.out, key)
 	}
 	return d, nil
-}
-
-// readSmall reads a file that has no business being longer than limit.
-func readSmall(path string, limit int64) ([]byte, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() || info.Size() > limit {
-		return nil, fmt.Errorf("%s: not a regular file of at most %d bytes", path, limit)
-	}
-	return os.ReadFile(path)
 }

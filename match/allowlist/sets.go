@@ -125,9 +125,41 @@ func parsePlace(b []byte) place {
 type setTable struct {
 	numbers map[string]uint32
 	order   []string // encoded
+	// raw remembers sets as rows wrote them: most rows repeat one.
+	raw map[string]uint32
+	key []byte
 }
 
-func newSetTable() *setTable { return &setTable{numbers: map[string]uint32{}} }
+func newSetTable() *setTable {
+	return &setTable{numbers: map[string]uint32{}, raw: map[string]uint32{}}
+}
+
+// numberRaw takes a set as a row wrote it.
+func (t *setTable) numberRaw(s Set) (uint32, error) {
+	t.key = t.key[:0]
+	for _, names := range [2][]string{s.Flights, s.Gates} {
+		t.key = binary.AppendUvarint(t.key, uint64(len(names)))
+		for _, n := range names {
+			t.key = append(binary.AppendUvarint(t.key, uint64(len(n))), n...)
+		}
+	}
+	if n, ok := t.raw[string(t.key)]; ok {
+		return n, nil
+	}
+	normal, err := s.normalise()
+	if err != nil {
+		return 0, err
+	}
+	n, err := t.number(normal)
+	if err != nil {
+		return 0, err
+	}
+	if len(t.raw) == maxRemembered {
+		clear(t.raw)
+	}
+	t.raw[string(t.key)] = n
+	return n, nil
+}
 
 // number expects a normalised set.
 func (t *setTable) number(s Set) (uint32, error) {

@@ -5,7 +5,6 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -137,7 +136,7 @@ func (s *Store) load(ctx context.Context, from string, at gate.TrustedTime) (Sta
 	if err != nil {
 		return st, err
 	}
-	table, err := s.stage(ctx, from, temp, raw)
+	table, err := s.stage(ctx, from, temp, st, raw)
 	if err != nil {
 		return st, errors.Join(err, os.RemoveAll(temp))
 	}
@@ -172,14 +171,15 @@ func (s *Store) sound() bool {
 }
 
 // stage copies a list and proves the copy, every page of it.
-func (s *Store) stage(ctx context.Context, from, temp string, statement []byte) (*Table, error) {
-	if err := os.WriteFile(filepath.Join(temp, StatementFile), statement, 0o600); err != nil {
+func (s *Store) stage(ctx context.Context, from, temp string, st Statement, signed []byte) (*Table, error) {
+	if err := os.WriteFile(filepath.Join(temp, StatementFile), signed, 0o600); err != nil {
 		return nil, err
 	}
-	for _, name := range []string{SecretFile, TableFile} {
-		if err := copyFile(ctx, filepath.Join(from, name), filepath.Join(temp, name)); err != nil {
-			return nil, err
-		}
+	if err := copyFile(ctx, filepath.Join(from, SecretFile), filepath.Join(temp, SecretFile), maxSecretFile); err != nil {
+		return nil, err
+	}
+	if err := copyFile(ctx, filepath.Join(from, TableFile), filepath.Join(temp, TableFile), st.fileSize()); err != nil {
+		return nil, err
 	}
 	table, err := s.openFolder(temp)
 	if err != nil {
@@ -213,37 +213,6 @@ func (s *Store) swap(table *Table) {
 	if old != nil {
 		if err := old.Close(); err != nil {
 			s.log.Warn("closing the old list failed", "error", err)
-		}
-	}
-}
-
-// copyFile copies up to the end, heeding ctx.
-func copyFile(ctx context.Context, from, to string) error {
-	in, err := os.Open(from)
-	if err != nil {
-		return err
-	}
-	defer in.Close()
-	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	buf := make([]byte, 1<<20)
-	for {
-		if ctx.Err() != nil {
-			return errors.Join(context.Cause(ctx), out.Close())
-		}
-		n, err := in.Read(buf)
-		if n > 0 {
-			if _, err := out.Write(buf[:n]); err != nil {
-				return errors.Join(err, out.Close())
-			}
-		}
-		if errors.Is(err, io.EOF) {
-			return out.Close() // durable.CommitFolder syncs it
-		}
-		if err != nil {
-			return errors.Join(err, out.Close())
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -59,6 +60,14 @@ func TestRefusedListLeavesTheOld(t *testing.T) {
 	if err := os.Remove(filepath.Join(halfCopied, TableFile)); err != nil {
 		t.Fatal(err)
 	}
+	oversize := build(t, testConfig(2, 11), row(vnm(2)))
+	if err := os.Truncate(filepath.Join(oversize, TableFile), 1<<40); err != nil { // a hole: takes no room
+		t.Fatal(err)
+	}
+	pipe := build(t, testConfig(2, 11), row(vnm(2)))
+	if err := errors.Join(os.Remove(filepath.Join(pipe, SecretFile)), syscall.Mkfifo(filepath.Join(pipe, SecretFile), 0o600)); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		name string
 		dir  string
@@ -76,10 +85,12 @@ func TestRefusedListLeavesTheOld(t *testing.T) {
 		{"a damaged page", damaged, at(testNow), ErrDamaged, "page 3"},
 		{"another secret", foreign, at(testNow), ErrSecret, "list.key"},
 		{"half copied", halfCopied, at(testNow), os.ErrNotExist, "list.gal"},
+		{"an enormous table", oversize, at(testNow), ErrDamaged, "1099511627776 bytes"},
+		{"a pipe for a secret", pipe, at(testNow), nil, "no regular file"},
 		{"no list at all", t.TempDir(), at(testNow), os.ErrNotExist, "list.sig"},
 	} {
 		err := s.Load(t.Context(), c.dir, c.at)
-		if !errors.Is(err, c.want) || !strings.Contains(err.Error(), c.text) {
+		if err == nil || c.want != nil && !errors.Is(err, c.want) || !strings.Contains(err.Error(), c.text) {
 			t.Errorf("%s: %v, want %v with %q", c.name, err, c.want, c.text)
 			continue
 		}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"sync"
 )
@@ -42,16 +41,13 @@ func Open(dir string, keys []ed25519.PublicKey, secret *GenerationSecret) (*Tabl
 		return nil, err
 	}
 	path := filepath.Join(dir, TableFile)
-	f, err := os.Open(path)
+	f, info, err := openRegular(path)
 	if err != nil {
 		return nil, fmt.Errorf("open list: %w", err)
 	}
-	info, err := f.Stat()
-	if err == nil && (!info.Mode().IsRegular() || uint64(info.Size()) != st.fileSize()) {
-		err = fmt.Errorf("%w: %s has %d bytes, its statement says %d; copy the list again", ErrDamaged, path, info.Size(), st.fileSize())
-	}
-	if err != nil {
-		return nil, errors.Join(err, f.Close())
+	if uint64(info.Size()) != st.fileSize() {
+		return nil, errors.Join(fmt.Errorf("%w: %s has %d bytes, its statement says %d; copy the list again",
+			ErrDamaged, path, info.Size(), st.fileSize()), f.Close())
 	}
 	t, err := newTable(st, f, secret)
 	if err != nil {
