@@ -313,3 +313,20 @@ func TestUnknownAlgorithms(t *testing.T) {
 		}
 	}
 }
+
+// A certificate that is meant for other things signs no master list.
+func TestListSignerUsage(t *testing.T) {
+	de := authority(t, "D")
+	trust, _ := load(t, map[string][]byte{"a.cer": de.Certificate})
+	for use, want := range map[string]bool{"": true, pki.OIDMasterListSigner: true, "1.3.6.1.5.5.7.3.2": false} {
+		sd := must[*pki.SignedData](t)(pki.ParseSignedData(must[[]byte](t)(de.MasterList(de.Certificate))))
+		for _, c := range sd.Certificates {
+			if use != "" {
+				c.ExtendedKeyUsage = []string{use}
+			}
+		}
+		if err := trust.checkListSigner(sd, nil); (err == nil) != want {
+			t.Errorf("usage %q: %v", use, err)
+		}
+	}
+}

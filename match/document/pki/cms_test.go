@@ -3,7 +3,10 @@ package pki
 import (
 	"bytes"
 	"crypto"
+	"crypto/rand"
+	"crypto/rsa"
 	"errors"
+	"math/big"
 	"testing"
 
 	"gateagent/internal/ber"
@@ -187,4 +190,25 @@ func TestSignerCertificate(t *testing.T) {
 			t.Errorf("%s: %v", name, got)
 		}
 	}
+}
+
+// The bit above the encoded message of a PSS signature must be clear.
+func TestPSSTopBit(t *testing.T) {
+	priv, pub := rsaKey(t)
+	a := Algorithm{Scheme: SchemePSS, Hash: crypto.SHA256, MGF: crypto.SHA256, Salt: 32}
+	msg := []byte("message")
+	for range 200 {
+		sig := must[[]byte](t)(rsa.SignPSS(rand.Reader, priv, a.Hash, Sum(a.Hash, msg), &rsa.PSSOptions{SaltLength: a.Salt}))
+		em := must[[]byte](t)(pub.Recover(sig))
+		em[0] |= 0x80
+		v := new(big.Int).SetBytes(em)
+		if v.Cmp(priv.N) >= 0 {
+			continue
+		}
+		if pub.Verify(a, msg, v.Exp(v, priv.D, priv.N).FillBytes(make([]byte, priv.Size()))) == nil {
+			t.Error("a set top bit passes")
+		}
+		return
+	}
+	t.Fatal("no encoded message stays below the modulus with its top bit set")
 }
