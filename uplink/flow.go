@@ -16,6 +16,9 @@ const windowBytes = 4 << 20
 // taken as central's state and not as a message that was overtaken.
 const confirmLow = time.Second
 
+// resendPause keeps late answers to a lost attempt from ending the next one.
+const resendPause = 250 * time.Millisecond
+
 // flow is the state of sending over one connection: what is on its way, and
 // when central last moved on. One goroutine owns it.
 type flow struct {
@@ -26,13 +29,14 @@ type flow struct {
 	sent   uint64 // newest number on its way
 	out    []sentBatch
 	bytes  int
-	window int // batches allowed on their way; grows with progress
+	window window
 
 	moved      time.Time // last progress, or begin of waiting
 	progressed bool
 	retryAt    time.Time // when to ask a store again that failed
 	low        lowAck
-	same       int // acknowledgements in a row that moved nothing
+	probes     int       // answers due that will move nothing
+	begun      time.Time // of this attempt: results were last sent from the acknowledged number on
 }
 
 type sentBatch struct {
@@ -56,7 +60,7 @@ func (l lowAck) askAt(patience time.Duration) time.Time {
 }
 
 func newFlow(u *Uplink, c *connection) *flow {
-	return &flow{u: u, c: c, window: 1, moved: time.Now()}
+	return &flow{u: u, c: c}
 }
 
 // begin starts after what is acknowledged. The newest acknowledged result is
@@ -64,15 +68,17 @@ func newFlow(u *Uplink, c *connection) *flow {
 func (f *flow) begin(ctx context.Context) error {
 	q := f.u.cfg.Store.Queue()
 	f.restart(q.Epoch, q.Acknowledged)
+	f.window = newWindow(f.u.cfg.Window)
 	return f.probe(ctx)
 }
 
 // restart makes everything after a number be sent again.
 func (f *flow) restart(epoch string, after uint64) {
 	f.epoch, f.sent = epoch, after
-	f.out, f.bytes, f.window = f.out[:0], 0, 1
+	f.out, f.bytes = f.out[:0], 0
+	f.window.lost()
 	f.moved = time.Now()
-	f.same = 0
+	f.begun = f.moved
 }
 
 // probe sends the newest acknowledged result again.
@@ -85,6 +91,7 @@ func (f *flow) probe(ctx context.Context) error {
 	if err != nil || len(entries) == 0 || epoch != f.epoch {
 		return nil // fill meets the same trouble and says so
 	}
+	f.probes++
 	_, err = f.send(epoch, entries)
 	return err
 }
@@ -97,7 +104,7 @@ func (f *flow) pending(ctx context.Context, after uint64, n int) (string, []wire
 
 // fill sends what waits, as far as the window allows.
 func (f *flow) fill(ctx context.Context) error {
-	for len(f.out) < f.window && f.bytes < windowBytes && !time.Now().Before(f.retryAt) {
+	for len(f.out) < f.window.size && f.bytes < windowBytes && !time.Now().Before(f.retryAt) {
 		epoch, entries, err := f.pending(ctx, f.sent, wire.MaxBatchEntries)
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -188,9 +195,9 @@ func (f *flow) advance(number uint64) {
 	}
 	f.out = append(f.out[:0], f.out[n:]...)
 	f.sent = max(f.sent, number)
-	f.window = min(f.window+n, f.u.cfg.Window)
+	f.window.grow(n)
 	f.moved = time.Now()
-	f.same = 0
+	f.probes = 0 // central answers in order
 	if f.u.strikes > 0 {
 		f.u.strikes = 0
 		f.u.notice(sourceCentral, "", "", 0)
@@ -198,16 +205,16 @@ func (f *flow) advance(number uint64) {
 	}
 }
 
-// sameAgain is how many acknowledgements of the same number mean that central
-// misses what follows on it. One answers the probe.
-const sameAgain = 3
-
-// standstill handles an acknowledgement of what is acknowledged already: once
-// it answers the probe, several times it means that a batch got lost on the
-// way and those after it do not fit.
+// standstill handles an acknowledgement of what is acknowledged already. It
+// answers a probe; otherwise central met something that does not follow on
+// what it has, so a batch got lost on the way. Those that were on their way
+// with it are answered the same, and later: they do not count twice.
 func (f *flow) standstill(q wire.Queue) {
-	f.same++
-	if f.same >= sameAgain && len(f.out) > 0 && time.Since(f.moved) > confirmLow {
+	if f.probes > 0 {
+		f.probes--
+		return
+	}
+	if len(f.out) > 0 && time.Since(f.begun) > resendPause {
 		f.u.log.Warn("central misses results, they are sent again", "from", q.Acknowledged+1)
 		f.restart(q.Epoch, q.Acknowledged)
 	}
@@ -251,7 +258,7 @@ func (f *flow) wakeAt() time.Time {
 	if !f.low.since.IsZero() {
 		at = earlier(at, f.low.askAt(f.u.cfg.AckTimeout))
 	}
-	if !f.retryAt.IsZero() && len(f.out) < f.window {
+	if !f.retryAt.IsZero() && len(f.out) < f.window.size {
 		at = earlier(at, f.retryAt)
 	}
 	return at

@@ -59,7 +59,7 @@ type Config struct {
 	Dial       time.Duration // bound of a connection attempt; 10 s
 	RedialMin  time.Duration // 200 ms
 	RedialMax  time.Duration // 30 s
-	Window     int           // batches on their way at most; 64
+	Window     int           // batches on their way at most; 32
 }
 
 func orDefault(d *time.Duration, v time.Duration) {
@@ -111,7 +111,7 @@ func New(cfg Config) (*Uplink, error) {
 	orDefault(&cfg.RedialMin, 200*time.Millisecond)
 	orDefault(&cfg.RedialMax, 30*time.Second)
 	if cfg.Window <= 0 {
-		cfg.Window = 64
+		cfg.Window = 32
 	}
 	return &Uplink{cfg: cfg, log: cfg.Log, notices: make(map[string]notice)}, nil
 }
