@@ -42,6 +42,7 @@ func onEachBroker(t *testing.T, test func(t *testing.T, c *centre, broker string
 }
 
 func TestResultsInOnceAndAcknowledged(t *testing.T) {
+	t.Parallel()
 	onEachBroker(t, func(t *testing.T, c *centre, broker string) {
 		k := enrolKiosk(t, c.reg, "k1", broker).connect(t)
 		first := k.next(t, 3)
@@ -67,6 +68,7 @@ func TestResultsInOnceAndAcknowledged(t *testing.T) {
 }
 
 func TestOverlapBringsOnlyWhatIsNew(t *testing.T) {
+	t.Parallel()
 	c := start(t, t.TempDir(), "")
 	k := enrolKiosk(t, c.reg, "k1", c.Ready().Broker).connect(t)
 	a := k.next(t, 2)
@@ -81,6 +83,7 @@ func TestOverlapBringsOnlyWhatIsNew(t *testing.T) {
 }
 
 func TestConflictKeepsBothAndAcknowledgesNothing(t *testing.T) {
+	t.Parallel()
 	c := start(t, t.TempDir(), "")
 	k := enrolKiosk(t, c.reg, "k1", c.Ready().Broker).connect(t)
 	a := k.next(t, 3)
@@ -119,6 +122,7 @@ func TestConflictKeepsBothAndAcknowledgesNothing(t *testing.T) {
 }
 
 func TestForgedAndForeignAreRefused(t *testing.T) {
+	t.Parallel()
 	onEachBroker(t, func(t *testing.T, c *centre, broker string) {
 		k := enrolKiosk(t, c.reg, "k1", broker).connect(t)
 		_, thief, err := ed25519.GenerateKey(nil)
@@ -148,6 +152,7 @@ func TestForgedAndForeignAreRefused(t *testing.T) {
 }
 
 func TestGapIsToldWhereToGoOn(t *testing.T) {
+	t.Parallel()
 	c := start(t, t.TempDir(), "")
 	k := enrolKiosk(t, c.reg, "k1", c.Ready().Broker).connect(t)
 	a, b, d := k.next(t, 2), k.next(t, 2), k.next(t, 2)
@@ -167,6 +172,7 @@ func TestGapIsToldWhereToGoOn(t *testing.T) {
 }
 
 func TestRevokedIsCutOffAndRefused(t *testing.T) {
+	t.Parallel()
 	c := start(t, t.TempDir(), "")
 	k := enrolKiosk(t, c.reg, "k1", c.Ready().Broker).connect(t)
 	k.send(t, k.next(t, 1))
@@ -186,6 +192,7 @@ func TestRevokedIsCutOffAndRefused(t *testing.T) {
 }
 
 func TestRevokedIsRefusedBehindAnyBroker(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	broker := mosquitto(t, registry(t, dir))
 	c := start(t, dir, broker)
@@ -206,6 +213,7 @@ func TestRevokedIsRefusedBehindAnyBroker(t *testing.T) {
 // TestHostileKiosk: an enrolled kiosk with a valid certificate tries what
 // belongs to others.
 func TestHostileKiosk(t *testing.T) {
+	t.Parallel()
 	onEachBroker(t, func(t *testing.T, c *centre, broker string) {
 		victim := enrolKiosk(t, c.reg, "victim", broker).connect(t)
 		evil := enrolKiosk(t, c.reg, "evil", broker)
@@ -295,6 +303,7 @@ func liveOf(t *testing.T, c *centre) []store.Live {
 // TestForeignClientID: nobody throws another off the embedded broker by
 // taking its client id.
 func TestForeignClientID(t *testing.T) {
+	t.Parallel()
 	c := start(t, t.TempDir(), "")
 	evil := enrolKiosk(t, c.reg, "evil", c.Ready().Broker)
 	for _, id := range []string{wire.ClientID("victim"), "evil", "evilx:1", ""} {
@@ -307,6 +316,7 @@ func TestForeignClientID(t *testing.T) {
 }
 
 func TestStrangersDoNotConnect(t *testing.T) {
+	t.Parallel()
 	c := start(t, t.TempDir(), "")
 	foreign := registry(t, t.TempDir()) // another central's CA
 	k := enrolKiosk(t, foreign, "k1", c.Ready().Broker)
@@ -323,6 +333,7 @@ func TestStrangersDoNotConnect(t *testing.T) {
 }
 
 func TestPresenceAndHeartbeat(t *testing.T) {
+	t.Parallel()
 	c := start(t, t.TempDir(), "")
 	k := enrolKiosk(t, c.reg, "k1", c.Ready().Broker)
 	will, err := (&wire.Presence{V: 1, Session: "s1", At: time.Now()}).Encode()

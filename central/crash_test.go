@@ -51,6 +51,7 @@ func serve(dir, mqtt string) error {
 // TestKilledUnderLoad: whatever central acknowledged is in its database,
 // once, with the right content, however it ends.
 func TestKilledUnderLoad(t *testing.T) {
+	t.Parallel()
 	const rounds = 5
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)

@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -62,7 +63,8 @@ func registry(t testing.TB, dir string) *enrol.Registry {
 	return reg
 }
 
-func start(t testing.TB, dir, broker string) *centre {
+// launch starts a service and does not wait for its broker.
+func launch(t testing.TB, dir, broker string) *centre {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	s, err := central.Open(ctx, config(dir, broker), quiet())
@@ -74,7 +76,13 @@ func start(t testing.TB, dir, broker string) *centre {
 	go func() { c.done <- s.Run(ctx) }()
 	t.Cleanup(func() { c.stop(t) })
 	c.reg = registry(t, dir)
-	eventually(t, "central connects to its broker", s.Connected)
+	return c
+}
+
+func start(t testing.TB, dir, broker string) *centre {
+	t.Helper()
+	c := launch(t, dir, broker)
+	eventually(t, "central connects to its broker", c.Connected)
 	return c
 }
 
@@ -305,6 +313,14 @@ func (c *centre) alarm(t *testing.T, kiosk, kind string) {
 // and gives its address. The process ends with the test.
 func mosquitto(t *testing.T, reg *enrol.Registry) string {
 	t.Helper()
+	addr := freeAddr(t)
+	mosquittoAt(t, reg, addr)
+	return "tls://" + addr
+}
+
+// mosquittoAt starts it on an address and gives a way to end it early.
+func mosquittoAt(t *testing.T, reg *enrol.Registry, addr string) (kill func()) {
+	t.Helper()
 	bin, err := exec.LookPath("mosquitto")
 	if err != nil {
 		if bin, err = exec.LookPath("/usr/sbin/mosquitto"); err != nil {
@@ -316,7 +332,6 @@ func mosquitto(t *testing.T, reg *enrol.Registry) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	addr := freeAddr(t)
 	_, port, _ := strings.Cut(addr, ":")
 	files["mosquitto.conf"] = fmt.Appendf(nil, "listener %s 127.0.0.1\ncafile %[2]s/ca.pem\ncertfile %[2]s/server.pem\nkeyfile %[2]s/server.key\n"+
 		"crlfile %[2]s/revoked.pem\nrequire_certificate true\nuse_identity_as_username true\nacl_file %[2]s/acl\nuser root\n", port, dir)
@@ -332,9 +347,13 @@ func mosquitto(t *testing.T, reg *enrol.Registry) string {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	})
-	return "tls://" + addr
+	var once sync.Once
+	kill = func() {
+		once.Do(func() {
+			_ = cmd.Process.Kill() // it may have ended
+			_ = cmd.Wait()
+		})
+	}
+	t.Cleanup(kill)
+	return kill
 }

@@ -18,6 +18,7 @@ import (
 // TestInABrowser logs in with a real browser, sees the page change by itself,
 // and, where FLEET_SHOTS names a folder, leaves pictures there.
 func TestInABrowser(t *testing.T) {
+	t.Parallel()
 	if _, err := exec.LookPath("chromium"); err != nil {
 		t.Skip("chromium is not installed")
 	}
