@@ -1,6 +1,6 @@
 // Package wire holds the formats that travel between kiosk and central:
 // records, batches, acknowledgements, presence and status. Both sides share
-// it; it imports nothing of the project.
+// it; it imports none of their rooms.
 package wire
 
 import "time"
