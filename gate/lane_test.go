@@ -24,23 +24,30 @@ type rig struct {
 	scans   chan Scan
 	screens chan View
 
-	mu       sync.Mutex
-	records  []wire.Record
-	storeErr error
-	opened   int
-	passage  PassageResult
-	openErr  error
-	read     func(ctx context.Context, f File) ([]byte, error)
-	list     ListAnswer
-	last     View
+	mu         sync.Mutex
+	records    []wire.Record
+	storeErr   error
+	opened     int
+	passage    PassageResult
+	openErr    error
+	connectErr error // of the next connection only
+	read       func(ctx context.Context, f File) ([]byte, error)
+	list       ListAnswer
+	last       View
 }
 
-func (r *rig) Events() <-chan CardEvent              { return r.cards }
-func (r *rig) Scans() <-chan Scan                    { return r.scans }
-func (r *rig) Connect(context.Context) (Card, error) { return fakeCard{}, nil }
-func (r *rig) Lookup(ListQuery) ListAnswer           { r.mu.Lock(); defer r.mu.Unlock(); return r.list }
-func (r *rig) Healthy() error                        { return nil }
-func (r *rig) NewCase(TrustedTime) Case              { return fakeCase{} }
+func (r *rig) Events() <-chan CardEvent { return r.cards }
+func (r *rig) Scans() <-chan Scan       { return r.scans }
+func (r *rig) Connect(context.Context) (Card, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	err := r.connectErr
+	r.connectErr = nil
+	return fakeCard{}, err
+}
+func (r *rig) Lookup(ListQuery) ListAnswer { r.mu.Lock(); defer r.mu.Unlock(); return r.list }
+func (r *rig) Healthy() error              { return nil }
+func (r *rig) NewCase(TrustedTime) Case    { return fakeCase{} }
 func (r *rig) Show(v View) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -403,4 +410,16 @@ func TestNewLaneNeedsItsParts(t *testing.T) {
 	if _, err := NewLane(Parts{Gate: "G1"}); err == nil {
 		t.Error("a lane without parts was built")
 	}
+}
+
+// The reader may notice late that the last traveller took their card: the next
+// one, who scans already, is not turned away for it.
+func TestLaneCardNeverThere(t *testing.T) {
+	r := newRig(t)
+	r.connectErr = fmt.Errorf("connect: %w", ErrCardGone)
+	r.visit()
+	r.wait("asks for the card", func() bool { return r.last.Stage == StageNeedCard && r.connectErr == nil })
+	r.card(false)
+	r.card(true)
+	wantOutcome(t, r.decision(0), "admit")
 }

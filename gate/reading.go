@@ -2,6 +2,7 @@ package gate
 
 import (
 	"context"
+	"errors"
 	"time"
 )
 
@@ -12,10 +13,13 @@ type reading struct {
 	scan  Scan
 	steps chan string
 
-	out      *Inspection
-	list     ListAnswer
-	connect  time.Duration
-	listTook time.Duration
+	out     *Inspection
+	list    ListAnswer
+	connect time.Duration
+	// neverThere: the card had left before it could be connected, as when
+	// the reader notices late that the last traveller took theirs.
+	neverThere bool
+	listTook   time.Duration
 }
 
 // run powers the card, reads and judges it, and asks the list as soon as DG1
@@ -25,6 +29,7 @@ func (r *reading) run(ctx context.Context) {
 	card, err := r.p.Cards.Connect(ctx)
 	r.connect = time.Since(begin)
 	if err != nil {
+		r.neverThere = errors.Is(err, ErrCardGone)
 		r.out = notOpened(r.scan, err)
 		return
 	}

@@ -29,10 +29,7 @@ type transaction struct {
 func (l *Lane) transact(ctx context.Context) {
 	tx := &transaction{id: newTx(), at: time.Now(), phases: map[string]int64{}}
 	l.begin(tx)
-	for _, step := range []func(context.Context, *transaction) bool{l.gather, l.inspect} {
-		if !step(ctx, tx) {
-			break
-		}
+	for l.gather(ctx, tx) && l.inspect(ctx, tx) == again {
 	}
 	if ctx.Err() != nil {
 		return // the agent is stopping: nobody was decided upon
@@ -58,7 +55,7 @@ func (l *Lane) begin(tx *transaction) {
 // gather waits until a usable scan and a card are both there.
 func (l *Lane) gather(ctx context.Context, tx *transaction) bool {
 	patience := l.p.Timing.Card
-	if l.scan == nil {
+	if l.scan == nil && tx.scan.Key.Empty() {
 		patience = l.p.Timing.Scan
 	}
 	timer := time.NewTimer(patience)
@@ -116,9 +113,15 @@ func gatherCode(have, unreadable bool) Code {
 // this only guards against a driver that does not.
 const inspectGrace = 3 * time.Second
 
+// attempt says how an inspection went.
+type attempt bool
+
+// again: the card had left before anything was read, so gather once more.
+const again attempt = true
+
 // inspect reads and judges the document beside the lane's own loop, which
 // goes on serving the desk; the list is asked as soon as DG1 is proven.
-func (l *Lane) inspect(ctx context.Context, tx *transaction) bool {
+func (l *Lane) inspect(ctx context.Context, tx *transaction) attempt {
 	tx.begun = time.Now()
 	l.consumed = true
 	l.stage(StageReading, "access")
@@ -142,13 +145,16 @@ func (l *Lane) inspect(ctx context.Context, tx *transaction) bool {
 			case <-done:
 			case <-time.After(inspectGrace):
 				tx.decision = Decision{Refer, []Code{CodeReaderOutOfOrder}}
-				return false
+				return !again
 			}
 			tx.take(work)
-			return true
+			return !again
 		case finished:
+			if work.neverThere && ctx.Err() == nil {
+				return again
+			}
 			tx.take(work)
-			return true
+			return !again
 		}
 	}
 }
@@ -171,6 +177,9 @@ func (l *Lane) decide(tx *transaction) {
 		if tx.decision.Reasons == nil || tx.helpAsked {
 			tx.decision = Decide(facts)
 		}
+		// Staff took over: an interrupted reading before this is not the next
+		// traveller's.
+		l.aborted = l.aborted && tx.decision.Outcome == Abort
 		return
 	}
 	issuer := tx.inspection.Document.Issuer
@@ -179,19 +188,21 @@ func (l *Lane) decide(tx *transaction) {
 	l.aborted = tx.decision.Outcome == Abort
 	failing := tx.inspection.Report.Failing(l.p.Profile, issuer)
 	if facts.Document != Successful && !tx.helpAsked {
-		tx.decision.Reasons = append(tx.decision.Reasons, reasonsOf(failing)...)
+		tx.decision.Reasons = append(tx.decision.Reasons, reasonsOf(failing, facts.Document)...)
 	}
 	l.view.Checks = failing
 	l.view.List = tx.list.Verdict.String()
 	l.view.Timing = tx.timing()
 }
 
-// reasonsOf lists the codes of failing checks once each.
-func reasonsOf(checks []Check) []Code {
+// reasonsOf lists the codes of the checks that made the overall result what it
+// is, once each; what merely followed from them is in the checks.
+func reasonsOf(failing []Check, overall Result) []Code {
 	var out []Code
 	seen := map[Code]bool{0: true}
-	for _, c := range checks {
-		if !seen[c.Code] {
+	for _, c := range failing {
+		blamed := c.Result == overall || overall == Undetermined && c.Result == NotSupported
+		if blamed && !seen[c.Code] {
 			seen[c.Code] = true
 			out = append(out, c.Code)
 		}
