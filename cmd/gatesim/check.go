@@ -1,12 +1,74 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"gateagent/gate"
 	"gateagent/gate/wire"
 )
+
+// verify compares what central, the kiosk and the gate hold in the end with
+// what happened.
+func (s *site) verify(ctx context.Context, all []*result) []string {
+	out, err := s.centralHolds(ctx, all)
+	if err != nil {
+		return append(out, err.Error())
+	}
+	// What the page shows of the queue may be a second old.
+	if _, err := s.await(ctx, "", 3*refresh/2, never); !errors.Is(err, errWaited) {
+		return append(out, err.Error())
+	}
+	if n := s.now.QueueDepth; n != 0 {
+		out = append(out, fmt.Sprintf("the kiosk still keeps %d records that central has not acknowledged", n))
+	}
+	admitted := 0
+	for _, r := range all {
+		if r.Outcome == gate.Admit.String() {
+			admitted++
+		}
+	}
+	if n := s.relay.Opened(); n != admitted {
+		out = append(out, fmt.Sprintf("the gate opened %d times, %d were admitted", n, admitted))
+	}
+	if s.relay.IsOpen() {
+		out = append(out, "the gate stands open")
+	}
+	alarms, err := s.fleet.alarms(ctx)
+	if err != nil {
+		return append(out, err.Error())
+	}
+	for _, a := range alarms {
+		out = append(out, "central complains: "+a)
+	}
+	return out
+}
+
+// refresh is how often the kiosk brings its staff page up to date.
+const refresh = time.Second
+
+func never(view) bool { return false }
+
+// centralHolds compares central's records until they are right or have had
+// their time.
+func (s *site) centralHolds(ctx context.Context, all []*result) ([]string, error) {
+	for end := time.Now().Add(settleWithin); ; {
+		records, err := s.fleet.records(ctx, kioskName)
+		if err != nil {
+			return nil, err
+		}
+		out := compare(all, records)
+		if len(out) == 0 || time.Now().After(end) {
+			return out, nil
+		}
+		if _, err := s.await(ctx, "", 100*time.Millisecond, never); !errors.Is(err, errWaited) {
+			return out, err
+		}
+	}
+}
 
 // compare holds central's records against what happened: one decision for
 // each transaction and no other, one passage for each admission, one

@@ -147,7 +147,7 @@ func (s *site) rest(ctx context.Context) error {
 			return err
 		}
 	}
-	_, err := s.await(ctx, "", pause, func(view) bool { return false })
+	_, err := s.await(ctx, "", pause, never)
 	if errors.Is(err, errWaited) {
 		return nil
 	}

@@ -85,7 +85,7 @@ func steps() []step {
 const nameWidth = 34
 
 func (s *show) header() {
-	text := fmt.Sprintf("%3s  %-*s%6s%7s", "", nameWidth, "milliseconds, as they pass", "scan", "card")
+	text := fmt.Sprintf("%3s  %-*s%6s%7s", "", nameWidth, "milliseconds", "scan", "card")
 	for _, c := range steps() {
 		text += fmt.Sprintf("%*s", c.width, c.title)
 	}
@@ -158,10 +158,10 @@ func (s *show) outcome(r *result) {
 	if r.Passage != "" {
 		text += fmt.Sprintf("  %s after %d ms", r.Passage, r.PassageMS)
 	}
-	for _, n := range r.Notes {
-		text += "; " + n
-	}
 	s.line("     %s", text)
+	for _, n := range r.Notes {
+		s.line("     %s", s.in(dim, n))
+	}
 }
 
 // summary prints figures and verdict of --once.
@@ -178,8 +178,9 @@ func (s *show) summary(rep *report) {
 	}
 	s.line("  (the virtual reader alone takes up to 0.9 s to notice a document)\n")
 	if rep.OK {
-		s.line("%s", s.in(green, fmt.Sprintf("all as expected: %d travellers, %d admitted, %d referred, %d interrupted; central holds it all; %.1f s",
-			len(rep.Results), outcomes["admit"], outcomes["refer"], outcomes["abort"], rep.Seconds)))
+		s.line("%s", s.in(green, fmt.Sprintf("all as expected after %.1f s: %d travellers, %d admitted, %d referred, %d interrupted",
+			rep.Seconds, len(rep.Results), outcomes["admit"], outcomes["refer"], outcomes["abort"])))
+		s.line("central holds one record of each and of what followed; the gate opened %d times", outcomes["admit"])
 		return
 	}
 	s.line("%s", s.in(red, fmt.Sprintf("%d differences after %.1f s:", len(rep.Differences), rep.Seconds)))

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -255,41 +254,6 @@ func names(codes []gate.Code) []string {
 	out := make([]string, 0, len(codes))
 	for _, c := range codes {
 		out = append(out, c.Info().Name)
-	}
-	return out
-}
-
-// verify compares what central and the gate hold with what happened.
-func (s *site) verify(ctx context.Context, all []*result) []string {
-	if _, err := s.await(ctx, "the kiosk's queue to be empty", settleWithin, func(v view) bool { return v.QueueDepth == 0 }); err != nil {
-		return []string{err.Error()}
-	}
-	records, err := s.fleet.records(ctx, kioskName)
-	if err != nil {
-		return []string{err.Error()}
-	}
-	out := compare(all, records)
-	admitted := 0
-	for _, r := range all {
-		if r.Outcome == gate.Admit.String() {
-			admitted++
-		}
-	}
-	if n := s.relay.Opened(); n != admitted {
-		out = append(out, fmt.Sprintf("the gate opened %d times, %d were admitted", n, admitted))
-	}
-	if s.relay.IsOpen() {
-		out = append(out, "the gate stands open")
-	}
-	alarms, err := s.fleet.alarms(ctx)
-	if err != nil {
-		return append(out, err.Error())
-	}
-	for _, a := range alarms {
-		out = append(out, "central complains: "+a)
-	}
-	if err := ctx.Err(); errors.Is(err, context.Canceled) {
-		return append(out, "interrupted")
 	}
 	return out
 }
