@@ -11,33 +11,48 @@ import (
 )
 
 // Append stores a record durably and returns its number. An error means that
-// the gate stays shut; see the package comment for what it guarantees.
+// the gate stays shut; see the package comment for what it guarantees. The
+// same record may be tried again after any error and is stored once.
 func (o *Outbox) Append(ctx context.Context, rec wire.Record) (uint64, error) {
 	body, err := rec.Encode()
 	if err != nil {
 		return 0, fmt.Errorf("append to the outbox: %w", err)
 	}
-	return do(ctx, o, "append", func(ctx context.Context) (uint64, error) {
-		return o.appendHeld(ctx, rec, body)
-	})
+	ctx, cancel := context.WithTimeout(ctx, o.cfg.Timeout)
+	defer cancel()
+	return doOrLate(ctx, o, "append", func(work context.Context) (uint64, error) {
+		if n, ok := o.wasLate(rec); ok {
+			return n, nil
+		}
+		return o.appendHeld(work, rec, body, ctx.Err)
+	}, o.lateAppend(rec))
 }
 
-// appendHeld appends while the caller holds turn.
-func (o *Outbox) appendHeld(ctx context.Context, rec wire.Record, body []byte) (uint64, error) {
+func (o *Outbox) lateAppend(rec wire.Record) func(uint64, error) {
+	return func(number uint64, err error) {
+		if err == nil {
+			o.noteLate(rec, number)
+		}
+	}
+}
+
+// appendHeld appends while the caller holds turn. gone says whether whoever
+// asked has left meanwhile: then nothing is committed any more.
+func (o *Outbox) appendHeld(ctx context.Context, rec wire.Record, body []byte, gone func() error) (uint64, error) {
 	if err := o.ready(ctx); err != nil {
 		return 0, err
 	}
 	if err := o.checkRoom(ctx, isAdmission(rec), len(body)); err != nil {
 		return 0, err
 	}
-	number, err := o.insert(ctx, rec, body)
+	number, err := o.insert(ctx, rec, body, gone)
 	switch {
 	case err == nil:
 	case isDamage(err):
 		if err := o.replace(ctx, err); err != nil {
 			return 0, err
 		}
-		if number, err = o.insert(ctx, rec, body); err != nil {
+		if number, err = o.insert(ctx, rec, body, gone); err != nil {
 			return 0, err
 		}
 	case !o.landed(ctx, body):
@@ -68,7 +83,7 @@ func (o *Outbox) ready(ctx context.Context) error {
 }
 
 // insert writes one record in one transaction.
-func (o *Outbox) insert(ctx context.Context, rec wire.Record, body []byte) (uint64, error) {
+func (o *Outbox) insert(ctx context.Context, rec wire.Record, body []byte, gone func() error) (uint64, error) {
 	number, hash := o.head.last+1, wire.BodyHash(body)
 	chain, err := wire.ChainNext(o.cfg.Kiosk, o.head.epoch, number, o.head.chain, hash)
 	if err != nil {
@@ -84,6 +99,9 @@ func (o *Outbox) insert(ctx context.Context, rec wire.Record, body []byte) (uint
 		number, rec.At.UnixMilli(), o.head.chain, hash, chain, body)
 	if err == nil {
 		err = trackOpen(ctx, tx, rec, number)
+	}
+	if err == nil {
+		err = gone()
 	}
 	if err != nil {
 		return 0, errors.Join(err, tx.Rollback())

@@ -51,7 +51,13 @@ func addOpen(ctx context.Context, tx *sql.Tx, rec wire.Record, number uint64) er
 	if err != nil {
 		return err
 	}
-	if _, err := tx.ExecContext(ctx, `INSERT INTO open_tx (tx, kind, number, body) VALUES (?, ?, ?, ?)`, rec.Tx, kind, number, body); err != nil {
+	insert := `INSERT INTO open_tx (tx, kind, number, body) VALUES (?, ?, ?, ?)`
+	if kind == openReferral {
+		// A referral may follow an admission that was stored too late for
+		// anybody to be admitted on it.
+		insert = `INSERT OR REPLACE INTO open_tx (tx, kind, number, body) VALUES (?, ?, ?, ?)`
+	}
+	if _, err := tx.ExecContext(ctx, insert, rec.Tx, kind, number, body); err != nil {
 		return fmt.Errorf("transaction %s: %w", rec.Tx, err)
 	}
 	if kind == openReferral {

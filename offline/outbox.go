@@ -34,6 +34,7 @@ type Outbox struct {
 	// When and at which number acknowledged rows were last pruned.
 	tidied   time.Time
 	tidiedAt uint64
+	late     []lateRecord
 
 	notify chan struct{}
 
@@ -208,50 +209,6 @@ func (o *Outbox) publish() {
 		Bytes: o.pages.used(), MaxBytes: o.cfg.MaxBytes,
 	}
 }
-
-// do runs fn with the database to itself. The work goes on when the context
-// ends first, since a commit cannot be taken back; the caller then gets
-// ErrUnsure.
-func do[T any](ctx context.Context, o *Outbox, what string, fn func(context.Context) (T, error)) (T, error) {
-	type result struct {
-		v   T
-		err error
-	}
-	var none T
-	ctx, cancel := context.WithTimeout(ctx, o.cfg.Timeout)
-	defer cancel()
-	select {
-	case o.turn <- struct{}{}:
-	case <-ctx.Done():
-		return none, o.explain(what, fmt.Errorf("nothing was written, earlier work has not ended: %w", ctx.Err()))
-	}
-	if o.closed {
-		<-o.turn
-		return none, o.explain(what, ErrClosed)
-	}
-	done := make(chan result, 1)
-	go func() {
-		// Not the caller's context: SQLite would be interrupted in a commit.
-		work, cancel := context.WithTimeout(context.WithoutCancel(ctx), workLimit)
-		defer cancel()
-		v, err := fn(work)
-		<-o.turn
-		done <- result{v, err}
-	}()
-	select {
-	case r := <-done:
-		if r.err != nil {
-			return none, o.explain(what, r.err)
-		}
-		return r.v, nil
-	case <-ctx.Done():
-		return none, o.explain(what, fmt.Errorf("%w: %w", ErrUnsure, ctx.Err()))
-	}
-}
-
-// workLimit bounds the work itself, far beyond any caller's patience, so that
-// a disk that comes back finds an agent that still works.
-const workLimit = time.Minute
 
 // Close waits for the running write, closes the database and lets go of the
 // state folder. It may be called twice.

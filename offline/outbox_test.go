@@ -275,6 +275,59 @@ func TestDeadlineWhileAnotherWrites(t *testing.T) {
 	}
 }
 
+// The caller leaves while the commit is still on its way, and it comes
+// through: the same record tried again is not stored twice; the referral that
+// the lane makes of the admission is stored and takes its place.
+func TestCommitAfterTheDeadline(t *testing.T) {
+	o := open(t, Config{})
+	rec := admit(1)
+	late := func(rec wire.Record) {
+		t.Helper()
+		body, err := rec.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		release := make(chan struct{})
+		_, err = doOrLate(ctx, o, "append", func(work context.Context) (uint64, error) {
+			n, err := o.appendHeld(work, rec, body, ctx.Err)
+			cancel()
+			<-release
+			return n, err
+		}, o.lateAppend(rec))
+		if !errors.Is(err, ErrUnsure) {
+			t.Fatalf("late append: %v", err)
+		}
+		close(release)
+	}
+	late(rec)
+	again := rec
+	again.SinceBoot++ // stamped anew
+	if n, err := o.Append(t.Context(), again); err != nil || n != 1 {
+		t.Fatalf("tried again: %d %v, want number 1", n, err)
+	}
+	late(admit(2))
+	appendAll(t, o, record(wire.KindDecision, 2, wire.OutcomeRefer))
+	if got := len(all(t, o, 0)); got != 3 {
+		t.Fatalf("%d rows, want 3", got)
+	}
+	adm, err := o.OpenAdmissions(t.Context())
+	if err != nil || len(adm) != 1 || adm[0].Tx != tx(1) {
+		t.Fatalf("open admissions %v %v", adm, err)
+	}
+	ref, err := o.OpenReferrals(t.Context())
+	if err != nil || len(ref) != 1 || ref[0].Tx != tx(2) {
+		t.Fatalf("open referrals %v %v", ref, err)
+	}
+	// Whoever left before the commit finds nothing committed.
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	body, _ := rec.Encode()
+	if _, err := o.appendHeld(t.Context(), admit(3), body, gone.Err); !errors.Is(err, context.Canceled) || o.Depth() != 3 {
+		t.Fatalf("commit for nobody: %v, depth %d", err, o.Depth())
+	}
+}
+
 func TestUseAfterClose(t *testing.T) {
 	o := open(t, Config{})
 	if err := o.Close(); err != nil {

@@ -345,3 +345,42 @@ func TestTopics(t *testing.T) {
 		}
 	}
 }
+
+// FuzzDecode: whatever arrives, decoders and verification end with an error or
+// a message, never a panic, and nothing unsigned verifies.
+func FuzzDecode(f *testing.F) {
+	key, pub := testKey(1)
+	_, other := testKey(2)
+	b, err := NewBatch(testKiosk, testEpoch, ChainStart(), nil)
+	if err == nil || b != nil {
+		f.Fatal("a batch of nothing was made")
+	}
+	body := []byte("{}")
+	b, err = NewBatch(testKiosk, testEpoch, ChainStart(), []Entry{{Number: 1, Prev: ChainStart(), Hash: BodyHash(body), Body: body}})
+	if err != nil {
+		f.Fatal(err)
+	}
+	if err := b.Sign(key); err != nil {
+		f.Fatal(err)
+	}
+	seed, err := b.Encode()
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(seed)
+	f.Add([]byte(`{"v":1,"first":18446744073709551615,"last":0,"entries":[{}]}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if b, err := DecodeBatch(data); err == nil {
+			if b.Verify(other) == nil {
+				t.Fatal("verified under a key that signed nothing")
+			}
+			_ = b.Verify(pub) // may be the seed
+		}
+		if a, err := DecodeAck(data); err == nil && a.Verify(other) == nil {
+			t.Fatal("verified under a key that signed nothing")
+		}
+		_, _ = DecodeStatus(data)
+		_, _ = DecodePresence(data)
+		_, _ = DecodeRecord(data)
+	})
+}
