@@ -135,7 +135,7 @@ func fixedCast(w *doc.World) ([]*traveller, error) {
 	c.forgeries()
 	c.add("scanned a card, presented another", c.citizen(), func(t *traveller) {
 		t.scanned = c.citizen()
-		t.outcome, t.reasons = gate.Abort, []gate.Code{gate.CodeDocumentAborted, gate.CodePasswordRejected, gate.CodeNotReached}
+		t.outcome, t.reasons = gate.Abort, []gate.Code{gate.CodeDocumentAborted, gate.CodePasswordRejected}
 	})
 	c.add("help pressed, resolved by staff", nil, func(t *traveller) {
 		refer(gate.CodeHelpAsked)(t)
@@ -150,22 +150,16 @@ func fixedCast(w *doc.World) ([]*traveller, error) {
 
 // forgeries are the documents that must not pass.
 func (c *caster) forgeries() {
-	failed := func(codes ...gate.Code) func(*traveller) {
-		return refer(append([]gate.Code{gate.CodeDocumentFailed}, codes...)...)
-	}
-	// Issuer and expiry stand in DG1: they cannot be proven then.
-	c.add("name on the chip altered (DG1)", c.citizen(doc.With(doc.AlterDG1)), failed(gate.CodeDGHash, gate.CodeDGNeeded))
+	failed := func(code gate.Code) func(*traveller) { return refer(gate.CodeDocumentFailed, code) }
+	c.add("name on the chip altered (DG1)", c.citizen(doc.With(doc.AlterDG1)), failed(gate.CodeDGHash))
 	c.add("portrait altered (DG2)", c.citizen(doc.With(doc.AlterDG2)), failed(gate.CodeDGHash))
-	// Without a signature nothing else is proven either, the chip's key included.
-	c.add("signature broken", c.citizen(doc.With(doc.BreakSignature)),
-		failed(gate.CodeSODSignature, gate.CodeProofUnproven, gate.CodeDGNeeded))
+	c.add("signature broken", c.citizen(doc.With(doc.BreakSignature)), failed(gate.CodeSODSignature))
 	c.add("signed by a forged signer", c.passport("NLD", doc.With(doc.ForgeSigner)), func(t *traveller) {
 		failed(gate.CodeDSSignature)(t)
 		t.byMRZ = true
 	})
 	c.add("cloned chip, refuses the proofs", c.citizen(doc.With(doc.CloneMute)), failed(gate.CodeProofWithheld))
-	// A wrong chip authentication ends the conversation.
-	c.add("cloned chip, other private keys", c.citizen(doc.With(doc.Clone)), failed(gate.CodeProofWrong, gate.CodeNotReached))
+	c.add("cloned chip, other private keys", c.citizen(doc.With(doc.Clone)), failed(gate.CodeProofWrong))
 	c.add("expired passport", c.passport("D", doc.Expired()), func(t *traveller) {
 		failed(gate.CodeExpired)(t)
 		t.byMRZ = true
