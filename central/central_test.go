@@ -340,19 +340,7 @@ func TestPresenceAndHeartbeat(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var raw net.Conn
-	o := k.options(wire.ClientID("k1")).SetBinaryWill(wire.Topic("k1", wire.TopicPresence), will, 1, true).
-		SetCustomOpenConnectionFn(func(u *url.URL, o mqtt.ClientOptions) (net.Conn, error) {
-			var err error
-			if raw, err = net.DialTimeout("tcp", u.Host, soon); err != nil {
-				return nil, err
-			}
-			return tls.Client(raw, o.TLSConfig), nil
-		})
-	conn := mqtt.NewClient(o)
-	if err := settled(conn.Connect()); err != nil {
-		t.Fatal(err)
-	}
+	conn, cut := dialWithWill(t, k, will)
 	k.conn = conn
 	up, err := (&wire.Presence{V: 1, Up: true, Session: "s1", At: time.Now()}).Encode()
 	if err != nil {
@@ -373,7 +361,7 @@ func TestPresenceAndHeartbeat(t *testing.T) {
 		return store.Live{}
 	}
 	eventually(t, "present with a heartbeat", func() bool { l := one(); return l.Up && strings.Contains(string(l.Status), "T-G1") })
-	raw.Close() // the cable
+	cut()
 	eventually(t, "absent by its last will", func() bool { return !one().Up })
 	// A new connection is up again; the old one's will, arriving late, does
 	// not undo it.
@@ -397,4 +385,23 @@ func TestPresenceAndHeartbeat(t *testing.T) {
 	if l := one(); !l.Up || l.Session != "s2" {
 		t.Errorf("after a restart: up %v, session %q", l.Up, l.Session)
 	}
+}
+
+// dialWithWill connects a kiosk with a last will; cut pulls the cable.
+func dialWithWill(t *testing.T, k *kiosk, will []byte) (conn mqtt.Client, cut func()) {
+	t.Helper()
+	var raw net.Conn
+	o := k.options(wire.ClientID(k.id.Name)).SetBinaryWill(wire.Topic(k.id.Name, wire.TopicPresence), will, 1, true).
+		SetCustomOpenConnectionFn(func(u *url.URL, o mqtt.ClientOptions) (net.Conn, error) {
+			var err error
+			if raw, err = net.DialTimeout("tcp", u.Host, soon); err != nil {
+				return nil, err
+			}
+			return tls.Client(raw, o.TLSConfig), nil
+		})
+	conn = mqtt.NewClient(o)
+	if err := settled(conn.Connect()); err != nil {
+		t.Fatal(err)
+	}
+	return conn, func() { _ = raw.Close() } // the will is what matters
 }

@@ -278,10 +278,26 @@ func TestPages(t *testing.T) {
 	}
 }
 
-func TestAPIForTools(t *testing.T) {
-	t.Parallel()
-	s := open(t)
-	s.fill(t)
+// api asks for a path with a token and decodes the answer.
+func (s *site) api(t *testing.T, path, token string, into any) int {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.URL()+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+token)
+	code, body := finish(t)(s.client(t).Do(req))
+	if into != nil {
+		if err := json.Unmarshal([]byte(body), into); err != nil {
+			t.Fatalf("%s: %v", path, err)
+		}
+	}
+	return code
+}
+
+// token reads the API token as a tool would.
+func (s *site) token(t *testing.T) string {
+	t.Helper()
 	path := filepath.Join(s.dir, fleet.TokenFile)
 	info, err := os.Stat(path)
 	if err != nil || info.Mode().Perm() != 0o600 {
@@ -291,29 +307,21 @@ func TestAPIForTools(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	get := func(path, token string, into any) int {
-		t.Helper()
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.URL()+path, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		req.Header.Set("Authorization", "Bearer "+token)
-		code, body := finish(t)(s.client(t).Do(req))
-		if into != nil {
-			if err := json.Unmarshal([]byte(body), into); err != nil {
-				t.Fatalf("%s: %v", path, err)
-			}
-		}
-		return code
-	}
-	good := strings.TrimSpace(string(token))
+	return strings.TrimSpace(string(token))
+}
+
+func TestKiosksForTools(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	s.fill(t)
+	good := s.token(t)
 	for _, bad := range []string{"", "x", good + "0"} {
-		if code := get("api/kiosks.json", bad, nil); code != 401 {
+		if code := s.api(t, "api/kiosks.json", bad, nil); code != 401 {
 			t.Errorf("token %q: %d", bad, code)
 		}
 	}
 	var f fleet.FleetJSON
-	if code := get("api/kiosks.json", good, &f); code != 200 || len(f.Kiosks) != 6 {
+	if code := s.api(t, "api/kiosks.json", good, &f); code != 200 || len(f.Kiosks) != 6 {
 		t.Fatalf("%d, %d kiosks", code, len(f.Kiosks))
 	}
 	for _, k := range f.Kiosks {
@@ -321,15 +329,22 @@ func TestAPIForTools(t *testing.T) {
 			t.Errorf("%+v", k)
 		}
 	}
+}
+
+func TestResultsForTools(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	s.fill(t)
+	token := s.token(t)
 	var all, page fleet.ResultsJSON
-	get("api/results.json", good, &all)
+	s.api(t, "api/results.json", token, &all)
 	if len(all.Results) != 70+27+6 || all.Next != 0 {
 		t.Errorf("%d results, next %d", len(all.Results), all.Next)
 	}
 	n := 0
 	for after := int64(0); ; after = page.Next {
 		page = fleet.ResultsJSON{}
-		get("api/results.json?kiosk=sgn-g12&limit=10&after="+jsonNumber(after), good, &page)
+		s.api(t, "api/results.json?kiosk=sgn-g12&limit=10&after="+jsonNumber(after), token, &page)
 		n += len(page.Results)
 		for _, r := range page.Results {
 			if r.Kiosk != "sgn-g12" || !strings.Contains(string(r.Record), `"decision"`) {
@@ -343,12 +358,12 @@ func TestAPIForTools(t *testing.T) {
 	if n != 27 {
 		t.Errorf("%d results of one kiosk in pages", n)
 	}
-	get("api/results.json?since="+url.QueryEscape(time.Now().Add(time.Hour).Format(time.RFC3339)), good, &page)
+	s.api(t, "api/results.json?since="+url.QueryEscape(time.Now().Add(time.Hour).Format(time.RFC3339)), token, &page)
 	if len(page.Results) != 0 {
 		t.Errorf("%d results from the future", len(page.Results))
 	}
 	for _, q := range []string{"since=yesterday", "after=x", "limit=0", "limit=100000"} {
-		if code := get("api/results.json?"+q, good, nil); code != 400 {
+		if code := s.api(t, "api/results.json?"+q, token, nil); code != 400 {
 			t.Errorf("?%s: %d", q, code)
 		}
 	}
