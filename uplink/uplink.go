@@ -77,9 +77,11 @@ type Uplink struct {
 	up      bool
 	notices map[string]notice
 
-	// strikes counts missed acknowledgements since the last progress, over
-	// all connections. It belongs to Run.
-	strikes int
+	// The following belong to Run. strikes counts missed acknowledgements
+	// since the last progress, over all connections.
+	strikes  int
+	alarmed  time.Time // when an alarm was last logged
+	unlogged int       // alarms since then
 }
 
 // New checks the configuration.
@@ -223,13 +225,25 @@ const (
 // alarmLasts is how long staff see an alarm.
 const alarmLasts = time.Hour
 
+// alarmPause bounds how often an alarm is logged: whoever can publish on our
+// topic must not fill the disk.
+const alarmPause = time.Second
+
 // alarm is for what must not happen with honest parts: it is logged as an
 // error and shown; nothing is deleted.
 func (u *Uplink) alarm(text string, err error) {
-	if err != nil {
-		u.log.Error("uplink alarm: "+text, "err", err)
-	} else {
-		u.log.Error("uplink alarm: " + text)
-	}
 	u.notice(sourceAlarm, "fault", text, alarmLasts)
+	if time.Since(u.alarmed) < alarmPause {
+		u.unlogged++
+		return
+	}
+	attrs := []any{"alarm", text}
+	if err != nil {
+		attrs = append(attrs, "err", err)
+	}
+	if u.unlogged > 0 {
+		attrs = append(attrs, "not_logged_before", u.unlogged)
+	}
+	u.alarmed, u.unlogged = time.Now(), 0
+	u.log.Error("uplink alarm", attrs...)
 }
