@@ -18,11 +18,10 @@ import (
 // moments; the same lane runs on real parts in the demonstration.
 
 type rig struct {
-	t       *testing.T
-	lane    *Lane
-	cards   chan CardEvent
-	scans   chan Scan
-	screens chan View
+	t     *testing.T
+	lane  *Lane
+	cards chan CardEvent
+	scans chan Scan
 
 	mu         sync.Mutex
 	records    []wire.Record
