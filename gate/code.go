@@ -17,7 +17,7 @@ type CodeInfo struct {
 // Codes lists every code, sorted by number within its room.
 func Codes() []CodeInfo {
 	var all []CodeInfo
-	for _, room := range [][]CodeInfo{accessCodes, documentCodes, listCodes, decisionCodes} {
+	for _, room := range [][]CodeInfo{accessCodes, documentCodes, listCodes, faceCodes, decisionCodes} {
 		all = append(all, room...)
 	}
 	return all
