@@ -19,6 +19,9 @@ const (
 	minCommand = 4
 )
 
+// errEmpty is an answer without even the status bytes.
+var errEmpty = errors.New("an empty answer")
+
 // Card is one connected card, used by one goroutine. It has a connection to
 // the daemon of its own: what happens to it cannot disturb the watch.
 type Card struct {
@@ -27,6 +30,7 @@ type Card struct {
 	sc     *scard.Context
 	card   *scard.Card
 	lost   bool // closed or abandoned: sc and card must not be touched
+	torn   bool // the chip stopped answering; written under the reader's line
 }
 
 // Connect powers the card in the field.
@@ -104,7 +108,15 @@ func (c *Card) Transmit(ctx context.Context, apdu []byte) ([]byte, error) {
 	var answer []byte
 	var failed error
 	abandoned, err := c.reader.line.do(ctx,
-		func() { library.lookUp(func() { answer, failed = c.card.Transmit(command) }) },
+		func() {
+			library.lookUp(func() { answer, failed = c.card.Transmit(command) })
+			// Every answer ends with two status bytes (ISO 7816-4 section
+			// 5.1); drivers pass up nothing when the chip is gone.
+			if failed == nil && len(answer) == 0 {
+				failed = errEmpty
+			}
+			c.torn = failed != nil && kindOf(failed) == gate.ErrCardGone
+		},
 		func() { _ = c.release() })
 	if err != nil {
 		c.lost = abandoned
@@ -112,11 +124,6 @@ func (c *Card) Transmit(ctx context.Context, apdu []byte) ([]byte, error) {
 	}
 	if failed != nil {
 		return nil, failure(c.name, "transmit", failed)
-	}
-	if len(answer) == 0 {
-		// Every answer ends with two status bytes (ISO 7816-4 section
-		// 5.1); drivers pass up nothing when the chip is gone.
-		return nil, &Error{Reader: c.name, Op: "transmit", Kind: gate.ErrCardGone, Err: errors.New("an empty answer")}
 	}
 	return bytes.Clone(answer), nil // the library's buffer has 64 KiB
 }
@@ -146,10 +153,17 @@ func (c *Card) Close() error {
 }
 
 // release resets the card, so that no session survives in it, and gives back
-// handle and connection. That the card has left already is no error.
+// handle and connection. That the card has left already is no error. One that
+// has left is not reset: when that fails, pcscd notes an empty reader, while
+// the thread that watches the reader has not looked yet; a card that comes back
+// before it looks would then stay unseen for as long as it lies there.
 func (c *Card) release() (err error) {
+	disposition := scard.ResetCard
+	if c.torn {
+		disposition = scard.LeaveCard
+	}
 	library.change(func() {
-		err = c.card.Disconnect(scard.ResetCard)
+		err = c.card.Disconnect(disposition)
 		if err != nil && kindOf(err) == gate.ErrCardGone {
 			err = nil
 		}

@@ -54,7 +54,7 @@ func (e *Error) Unwrap() []error {
 var remedies = map[scard.Error]string{
 	scard.ErrNoService:          "start the PC/SC daemon: `systemctl start pcscd.socket`",
 	scard.ErrServiceStopped:     "start the PC/SC daemon: `systemctl start pcscd.socket`",
-	scard.ErrSharingViolation:   "another program uses the card: end it, or configure exclusive access",
+	scard.ErrSharingViolation:   "another program uses the card: end it",
 	scard.ErrResetCard:          "another program reset the card: end it, or configure exclusive access",
 	scard.ErrUnknownReader:      "check the reader's cable",
 	scard.ErrReaderUnavailable:  "check the reader's cable",
@@ -76,6 +76,9 @@ func kindOf(err error) error {
 	}
 	if errors.Is(err, context.Canceled) {
 		return context.Canceled
+	}
+	if errors.Is(err, errEmpty) {
+		return gate.ErrCardGone
 	}
 	var code scard.Error
 	if !errors.As(err, &code) {

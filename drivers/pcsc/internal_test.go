@@ -25,6 +25,7 @@ func TestErrorKinds(t *testing.T) {
 		{scard.ErrNotTransacted, gate.ErrCardGone},
 		{scard.ErrUnresponsiveCard, gate.ErrCardGone},
 		{scard.ErrUnpoweredCard, gate.ErrCardGone},
+		{errEmpty, gate.ErrCardGone},
 		{scard.ErrTimeout, context.DeadlineExceeded},
 		{scard.ErrWaitedTooLong, context.DeadlineExceeded},
 		{context.DeadlineExceeded, context.DeadlineExceeded},

@@ -182,7 +182,10 @@ func (r *Reader) watch(ctx context.Context, sc *scard.Context) error {
 		} else {
 			err = r.watchLocked(ctx, sc, name)
 		}
-		if err != nil && !errors.Is(err, scard.ErrTimeout) && !errors.Is(err, scard.ErrUnknownReader) {
+		switch {
+		case errors.Is(err, scard.ErrUnknownReader):
+			sleep(ctx, redialFirst) // it went while we asked; the list follows
+		case err != nil && !errors.Is(err, scard.ErrTimeout):
 			return err
 		}
 	}

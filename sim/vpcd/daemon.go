@@ -60,7 +60,8 @@ type Daemon struct {
 
 	mu     sync.Mutex // guards what follows
 	proc   *process
-	unplug bool // the daemon runs without a reader
+	unplug bool             // the daemon runs without a reader
+	left   [slots]time.Time // when the last chip was removed from a slot
 }
 
 // process is one run of the daemon.

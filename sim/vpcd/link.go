@@ -41,12 +41,19 @@ const (
 
 const (
 	dialWithin = 5 * time.Second
+	// noticed is more than the 0.4 s after which pcscd looks at a reader
+	// again. The driver may let go of a chip earlier, when a command fails,
+	// and a new chip would then be taken for the old one.
+	noticed    = 500 * time.Millisecond
+	freeWithin = 3 * time.Second
 	// removeWaits is how long Remove waits for a handler that is busy.
 	removeWaits = 2 * time.Second
 )
 
 // Link is a chip in the field of a virtual reader.
 type Link struct {
+	daemon  *Daemon
+	slot    int
 	conn    *net.TCPConn
 	handler APDUHandler
 	log     *slog.Logger
@@ -55,14 +62,25 @@ type Link struct {
 }
 
 // Insert brings a chip into the field of slot 0 or 1. The daemon notices it
-// within about a second.
+// within about a second. When another chip has just been removed, Insert first
+// waits until the daemon must have noticed that, so that nobody takes the one
+// for the other; a slot that stays taken is an error.
 func (d *Daemon) Insert(slot int, h APDUHandler) (*Link, error) {
 	if slot < 0 || slot >= slots {
 		return nil, fmt.Errorf("virtual reader: slot %d: there are slots 0 to %d", slot, slots-1)
 	}
+	d.mu.Lock()
+	left := d.left[slot]
+	d.mu.Unlock()
+	time.Sleep(time.Until(left.Add(noticed)))
 	pid := d.PID()
 	if pid == 0 {
 		return nil, errors.New("virtual reader: its pcscd is stopped")
+	}
+	for end := time.Now().Add(freeWithin); taken(pid, slot); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			return nil, fmt.Errorf("virtual reader: slot %d: another chip lies there: remove it first", slot)
+		}
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), dialWithin)
 	defer cancel()
@@ -70,8 +88,8 @@ func (d *Daemon) Insert(slot int, h APDUHandler) (*Link, error) {
 	if err != nil {
 		return nil, fmt.Errorf("virtual reader: slot %d: %w", slot, err)
 	}
-	l := &Link{conn: conn, handler: h, log: d.log, done: make(chan struct{})}
-	go l.serve(slot)
+	l := &Link{daemon: d, slot: slot, conn: conn, handler: h, log: d.log, done: make(chan struct{})}
+	go l.serve()
 	return l, nil
 }
 
@@ -84,6 +102,9 @@ func (l *Link) Remove() {
 		// An orderly end, never a reset: the driver takes a reset in the
 		// middle of an answer for a length it has not received.
 		_ = l.conn.Close()
+		l.daemon.mu.Lock()
+		defer l.daemon.mu.Unlock()
+		l.daemon.left[l.slot] = time.Now()
 	})
 	select {
 	case <-l.done:
@@ -94,14 +115,14 @@ func (l *Link) Remove() {
 // Done is closed when the link has ended, by Remove or by the daemon.
 func (l *Link) Done() <-chan struct{} { return l.done }
 
-func (l *Link) serve(slot int) {
+func (l *Link) serve() {
 	defer close(l.done)
 	defer l.conn.Close()
 	in := bufio.NewReader(quickReader{l.conn})
 	for {
 		message, err := readMessage(in)
 		if err != nil {
-			l.log.Debug("virtual chip unplugged", "slot", slot, "cause", err)
+			l.log.Debug("virtual chip unplugged", "slot", l.slot, "cause", err)
 			return
 		}
 		answer := l.answer(message)
@@ -109,7 +130,7 @@ func (l *Link) serve(slot int) {
 			continue
 		}
 		if err := writeMessage(l.conn, answer); err != nil {
-			l.log.Debug("virtual chip unplugged", "slot", slot, "cause", err)
+			l.log.Debug("virtual chip unplugged", "slot", l.slot, "cause", err)
 			return
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -51,33 +52,52 @@ func enterNetwork(pid int) error {
 	return nil
 }
 
-// allListening says whether every slot's port is open in the network of pid.
-// It reads the kernel's table (proc(5), /proc/net/tcp): to dial would already
-// be an insertion.
-func allListening(pid int) bool {
-	open := map[int]bool{}
+// States of a connection in proc(5), /proc/net/tcp (include/net/tcp_states.h).
+const (
+	tcpEstablished = "01"
+	tcpCloseWait   = "08"
+	tcpListen      = "0A"
+)
+
+// connections gives the states of everything at each local port in the network
+// of pid. It reads the kernel's table: to dial would already be an insertion.
+func connections(pid int) map[int][]string {
+	states := map[int][]string{}
 	for _, table := range []string{"tcp", "tcp6"} {
 		f, err := os.Open(fmt.Sprintf("/proc/%d/net/%s", pid, table))
 		if err != nil {
 			continue
 		}
 		for lines := bufio.NewScanner(f); lines.Scan(); {
-			const local, state, listen = 1, 3, "0A"
+			const local, state = 1, 3
 			fields := strings.Fields(lines.Text())
-			if len(fields) <= state || fields[state] != listen {
+			if len(fields) <= state {
 				continue
 			}
 			_, hex, _ := strings.Cut(fields[local], ":")
 			if port, err := strconv.ParseUint(hex, 16, 16); err == nil {
-				open[int(port)] = true
+				states[int(port)] = append(states[int(port)], fields[state])
 			}
 		}
 		f.Close()
 	}
+	return states
+}
+
+// allListening says whether the driver waits for chips at every slot.
+func allListening(pid int) bool {
+	states := connections(pid)
 	for slot := range slots {
-		if !open[firstPort+slot] {
+		if !slices.Contains(states[firstPort+slot], tcpListen) {
 			return false
 		}
 	}
 	return true
+}
+
+// taken says whether the driver still holds a chip's connection, also one whose
+// chip has left without the driver having looked.
+func taken(pid, slot int) bool {
+	at := connections(pid)[firstPort+slot]
+	return slices.Contains(at, tcpEstablished) || slices.Contains(at, tcpCloseWait)
 }

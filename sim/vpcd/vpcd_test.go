@@ -259,3 +259,26 @@ func TestRemoveBlockedHandler(t *testing.T) {
 	close(chip.block)
 	<-link.Done()
 }
+
+func TestOneChipAtATime(t *testing.T) {
+	first, err := shared.Insert(0, &echo{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	connect(t, 0)
+	if _, err := shared.Insert(0, &echo{}); err == nil || !strings.Contains(err.Error(), "another chip") {
+		t.Errorf("a second chip in one slot: %v", err)
+	}
+	first.Remove()
+	second, err := shared.Insert(0, &echo{})
+	if err != nil {
+		t.Fatalf("right after a removal: %v", err)
+	}
+	defer second.Remove()
+	if _, err := connect(t, 0).Transmit([]byte{0, 0xB0, 0, 0, 0}); err != nil {
+		t.Errorf("the second chip: %v", err)
+	}
+	if _, err := shared.Insert(2, &echo{}); err == nil {
+		t.Error("there is no slot 2")
+	}
+}
