@@ -123,9 +123,9 @@ func outside(w window, code gate.Code) func(*traveller) {
 func fixedCast(w *doc.World) ([]*traveller, error) {
 	c := &caster{world: w}
 	c.add("genuine Vietnamese card by QR", c.citizen(), func(t *traveller) { t.figure = "genuine card" })
-	c.add("genuine passport by MRZ, PACE", c.passport("D"), byMRZ)
+	c.add("genuine passport by MRZ, PACE, CA", c.passport("D"), byMRZ)
 	oldChip := doc.ActiveAuthWith(doc.Algorithm{RSA: 1024, Hash: crypto.SHA256})
-	c.add("genuine passport by MRZ, BAC and AA", c.passport("FRA", doc.OnlyBAC(), oldChip), byMRZ)
+	c.add("genuine passport by MRZ, BAC, AA", c.passport("FRA", doc.OnlyBAC(), oldChip), byMRZ)
 	c.add("genuine card, slow chip", c.citizen(), func(t *traveller) {
 		t.model, t.figure = chip.Slow(), "slow chip"
 	})

@@ -38,7 +38,7 @@ const (
 )
 
 func (s *show) in(colour, text string) string {
-	if !s.colour {
+	if !s.colour || strings.TrimSpace(text) == "" {
 		return text
 	}
 	return "\x1b[" + colour + "m" + text + "\x1b[0m"
