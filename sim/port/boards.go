@@ -19,6 +19,7 @@ func (r *Relay) receive(b []byte) {
 	}
 	r.last = time.Now()
 	r.buf = append(r.buf, b...)
+	before := r.opened()
 	var reply []byte
 	if r.opts.Protocol == ProtocolModbus {
 		reply = r.modbus()
@@ -28,8 +29,11 @@ func (r *Relay) receive(b []byte) {
 	if len(r.buf) > 256 {
 		r.buf = r.buf[:0]
 	}
-	mute := r.mute
+	mute, opens := r.mute, r.opened() > before
 	r.mu.Unlock()
+	if opens && r.opts.OnOpen != nil {
+		r.opts.OnOpen()
+	}
 	if len(reply) > 0 && !mute {
 		_ = r.line.send(reply) // the agent may be gone: that is its business
 	}

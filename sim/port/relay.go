@@ -30,6 +30,9 @@ type RelayOptions struct {
 	AutoPass time.Duration
 	// Beam is how long a passage interrupts the sensor; 0: 400 ms.
 	Beam time.Duration
+	// OnOpen is called when a command has just opened the gate and before the
+	// board answers.
+	OnOpen func()
 }
 
 // Event is one movement of the gate.
@@ -80,8 +83,13 @@ func (r *Relay) Path() string { return r.line.path }
 
 // Opened counts how often the gate went from shut to open.
 func (r *Relay) Opened() int {
-	n := 0
-	for _, e := range r.Events() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.opened()
+}
+
+func (r *Relay) opened() (n int) {
+	for _, e := range r.events {
 		if e.Open {
 			n++
 		}

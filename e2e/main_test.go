@@ -1,0 +1,90 @@
+package e2e
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"gateagent/sim/doc"
+	"gateagent/sim/kiosk"
+)
+
+// parallel is how many gates stand at once. Most of their time is waiting: the
+// virtual reader needs 0.9 s for each insertion.
+const parallel = 6
+
+// Shared by all tests; set before they run and only read after.
+var (
+	bin     string // folder of the programs
+	trust   string // folder of country certificates
+	root    string // temporary folder of this run, short for sockets
+	world   *doc.World
+	central *kiosk.Central
+)
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	os.Exit(run(m))
+}
+
+func run(m *testing.M) int {
+	if err := prepare(); err != nil {
+		fmt.Fprintln(os.Stderr, "e2e:", err)
+		return 1
+	}
+	defer os.RemoveAll(root)
+	defer func() {
+		if err := central.Stop(); err != nil {
+			fmt.Fprintln(os.Stderr, "e2e:", err)
+		}
+	}()
+	return m.Run()
+}
+
+func prepare() (err error) {
+	if f := flag.Lookup("test.parallel"); f.Value.String() == f.DefValue {
+		if err := f.Value.Set(fmt.Sprint(parallel)); err != nil {
+			return err
+		}
+	}
+	if root, err = os.MkdirTemp("", "e2e"); err != nil {
+		return err
+	}
+	bin, trust, world = filepath.Join(root, "bin"), filepath.Join(root, "trust"), doc.NewWorld(7)
+	if err := build(); err != nil {
+		return err
+	}
+	if err := world.WriteTrust(trust, "VNM", "D"); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	central, err = kiosk.NewCentral(ctx, bin, filepath.Join(root, "central"))
+	return err
+}
+
+// build makes the programs as they ship.
+func build() error {
+	if err := os.MkdirAll(bin, 0o755); err != nil {
+		return err
+	}
+	_, here, _, ok := runtime.Caller(0)
+	if !ok {
+		return fmt.Errorf("where is this source file?")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", bin+"/", "./cmd/gateagent", "./cmd/gatecentral", "./cmd/gatectl")
+	cmd.Dir = filepath.Dir(filepath.Dir(here))
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("build the programs: %w\n%s", err, strings.TrimSpace(string(out)))
+	}
+	return nil
+}
