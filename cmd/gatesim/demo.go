@@ -118,15 +118,13 @@ func (s *site) goOn(ctx context.Context, show *show, n int) error {
 	show.line("\nthe cast goes on at random; Ctrl-C ends it\n")
 	last := &result{}
 	for {
-		pool := s.guests
-		if rand.IntN(4) == 0 && last.Outcome != gate.Abort.String() {
-			pool = s.cast // the second interruption in a row would be referred
-		}
-		t := pool[rand.IntN(len(pool))]
+		t := s.anybody(last.Outcome == gate.Abort.String())
 		r, err := s.visit(ctx, t)
 		n++
 		r.Number = n
-		if err != nil {
+		if errors.Is(err, errWaited) {
+			r.differs("%v", err) // a visitor may play with the pages, too
+		} else if err != nil {
 			return fmt.Errorf("traveller %d, %s: %w", n, t.name, err)
 		}
 		show.visit(r)
@@ -137,14 +135,27 @@ func (s *site) goOn(ctx context.Context, show *show, n int) error {
 	}
 }
 
+// anybody picks the next traveller. After an interruption a guest comes: a
+// second one in a row would be referred. central stays up, so that visitors
+// stay signed in at the fleet page.
+func (s *site) anybody(afterAbort bool) *traveller {
+	if rand.IntN(4) == 0 && !afterAbort {
+		if t := s.cast[rand.IntN(len(s.cast))]; t.event != eventDown {
+			return t
+		}
+	}
+	return s.guests[rand.IntN(len(s.guests))]
+}
+
 // rest leaves time to look at the screens; the officer works off referrals.
 func (s *site) rest(ctx context.Context) error {
 	if s.o.once {
 		return nil
 	}
 	for len(s.now.Open) > openReferrals {
-		if err := s.resolve(ctx, s.now.Open[len(s.now.Open)-1].Tx); err != nil {
-			return err
+		oldest := s.now.Open[len(s.now.Open)-1].Tx
+		if err := s.resolve(ctx, oldest); err != nil && s.now.open(oldest) {
+			break // a visitor may have been first, and the page tells later
 		}
 	}
 	_, err := s.await(ctx, "", pause, never)

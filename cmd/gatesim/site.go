@@ -284,6 +284,17 @@ func (s *site) await(ctx context.Context, what string, limit time.Duration, want
 	}
 }
 
+// catchUp takes what the staff page has shown meanwhile; its last transaction,
+// a visitor's own included, is nobody's that comes.
+func (s *site) catchUp() {
+	for len(s.pages.views) > 0 {
+		s.now = <-s.pages.views
+	}
+	if s.now.Tx != "" {
+		s.previous = s.now.Tx
+	}
+}
+
 func (s *site) notices() string {
 	text := ""
 	for _, n := range s.now.Notices {

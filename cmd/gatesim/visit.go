@@ -63,6 +63,7 @@ const (
 // demo cannot go on.
 func (s *site) visit(ctx context.Context, t *traveller) (*result, error) {
 	r := &result{Traveller: t.name, figure: t.figure}
+	s.catchUp()
 	fresh := func(v view) bool { return v.Tx != "" && v.Tx != s.previous }
 	var err error
 	switch t.event {
