@@ -91,6 +91,9 @@ type Access struct {
 	// Established says that the protocol itself succeeded, also when a later
 	// step (selecting the application) failed.
 	Established bool
+	// ChipMapping says that PACE ran with the chip authentication mapping,
+	// whose proof of the chip has yet to be judged.
+	ChipMapping bool
 	// CardAccess holds the raw bytes of EF.CardAccess; nil when the chip
 	// has none.
 	CardAccess []byte

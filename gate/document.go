@@ -30,6 +30,9 @@ type Case interface {
 	// PromisesPACE says whether the proven DG14 states a PACE that the given
 	// EF.CardAccess (nil when absent) lacks: a downgrade.
 	PromisesPACE(cardAccess []byte) bool
+	// WantsTerminalAuth says whether the given EF.CardAccess or the proven
+	// DG14 announces terminal authentication.
+	WantsTerminalAuth(cardAccess []byte) bool
 	// OffersChipAuth and OffersActiveAuth say what the proven DG14 and DG15
 	// promise.
 	OffersChipAuth() bool

@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
+	"slices"
 	"time"
 )
 
@@ -40,8 +42,9 @@ type inspector struct {
 	opt    InspectOptions
 	out    *Inspection
 	access Access
+	object bool         // the security object was read: what it lists is known
 	used   map[int]bool // data groups that a proof used
-	served map[int]bool // data groups that were judged
+	asked  map[int]bool // data groups that the chip was asked for
 }
 
 // step is one named entry of the forward pass. Its error ends the pass.
@@ -57,9 +60,9 @@ type step struct {
 func Inspect(ctx context.Context, chip Chip, kase Case, scan Scan, opt InspectOptions) *Inspection {
 	in := &inspector{
 		chip: chip, kase: kase, scan: scan, opt: opt,
-		out:    &Inspection{Phases: map[string]time.Duration{}},
-		used:   map[int]bool{},
-		served: map[int]bool{},
+		out:   &Inspection{Phases: map[string]time.Duration{}},
+		used:  map[int]bool{},
+		asked: map[int]bool{},
 	}
 	in.out.Report.Set(checkDigits(scan))
 	steps := []step{
@@ -108,6 +111,9 @@ func (in *inspector) set(c ...Check) { in.out.Report.Set(c...) }
 func verdict(id CheckID, err error) Check {
 	e := asChipError(err)
 	c := Check{ID: id, Code: e.Code, Detail: e.Step}
+	if e.SW != 0 {
+		c.Detail += fmt.Sprintf(", status %04X", e.SW)
+	}
 	switch e.Kind {
 	case ChipGone, ChipDeadline, ChipDevice, ChipPassword:
 		c.Result = Aborted
@@ -206,6 +212,7 @@ func (in *inspector) securityObject(ctx context.Context) error {
 			return &ChipError{Kind: ChipNonsense, Code: CodeSODMalformed, Step: "EF.SOD"}
 		}
 	}
+	in.object = true
 	return nil
 }
 
@@ -213,7 +220,7 @@ func (in *inspector) securityObject(ctx context.Context) error {
 // rest on it; err ends the pass.
 func (in *inspector) group(ctx context.Context, n int) (raw []byte, proven bool, err error) {
 	raw, err = in.chip.ReadFile(ctx, DG(n))
-	in.served[n] = true
+	in.asked[n] = true
 	if err != nil {
 		in.set(in.withheld(n, err))
 		if ends(err) {
@@ -226,27 +233,34 @@ func (in *inspector) group(ctx context.Context, n int) (raw []byte, proven bool,
 	return raw, c.Result == Successful && in.out.Report.Result(CheckSOD) == Successful, nil
 }
 
-// withheld judges a data group that the chip would not give.
+// withheld judges a data group that the chip would not give. A group that the
+// security object lists must be there; that it is locked is a fault only of
+// those that every inspection needs.
 func (in *inspector) withheld(n int, err error) Check {
 	c := verdict(CheckDG(n), err)
-	needed := n == 1 || n == 2 || n == 14 || n == 15
-	switch asChipError(err).Kind {
-	case ChipMissing:
-		if in.kase.Lists(n) {
-			return Check{c.ID, Failed, CodeDGWithheld, c.Detail}
-		}
-		return Check{c.ID, NotSupported, CodeNotListed, c.Detail}
-	case ChipDenied:
-		switch {
-		case needed && in.kase.Lists(n):
-			return Check{c.ID, Failed, CodeDGWithheld, c.Detail}
-		case n == 3 || n == 4:
-			return Check{c.ID, NotSupported, CodeFileDenied, c.Detail}
-		}
-		return Check{c.ID, Undetermined, CodeFileDenied, c.Detail}
+	e := asChipError(err)
+	if ends(err) || lengthStatus(e.SW) {
+		return c
+	}
+	switch {
+	case !in.kase.Lists(n):
+		c.Result, c.Code = NotSupported, CodeNotListed
+	case e.Kind == ChipMissing || n <= 2 || n == 14 || n == 15:
+		c.Result, c.Code = Failed, CodeDGWithheld
+	case e.Kind == ChipDenied && needsTerminal(n):
+		c.Result = NotSupported
+	default:
+		c.Result = Undetermined
 	}
 	return c
 }
+
+// needsTerminal names the data groups that extended access control locks
+// (ICAO 9303-10 sections 4.7.3 and 4.7.4).
+func needsTerminal(n int) bool { return n == 3 || n == 4 }
+
+// lengthStatus: the chip refused every length that it was asked for.
+func lengthStatus(sw uint16) bool { return sw == 0x6700 || sw>>8 == 0x6C }
 
 func (in *inspector) person(ctx context.Context) error {
 	_, _, err := in.group(ctx, 1)
@@ -275,23 +289,25 @@ func (in *inspector) portrait(ctx context.Context) error {
 	return nil
 }
 
-// rest reads what only a full read wants: EF.COM and the other data groups.
-// DG3 and DG4 need terminal authentication and are not touched.
+// rest reads what only a full read wants: EF.COM and the other data groups,
+// last the ones that may be locked and those that nothing lists: a chip that
+// serves such a group all the same is found out.
 func (in *inspector) rest(ctx context.Context) error {
 	raw, err := in.chip.ReadFile(ctx, FileCOM)
 	switch {
 	case err == nil:
 		in.set(in.kase.COM(raw))
-	case ends(err):
+	case ends(err) || lengthStatus(asChipError(err).SW):
 		in.set(verdict(CheckIntegrityCOM, err))
-		return err
 	default:
-		in.set(Check{CheckIntegrityCOM, NotSupported, CodeFileMissing, ""})
+		c := verdict(CheckIntegrityCOM, err)
+		c.Result = NotSupported
+		in.set(c)
 	}
-	for n := 5; n <= 16; n++ {
-		if in.served[n] || !in.kase.Lists(n) {
-			continue
-		}
+	if err != nil && ends(err) {
+		return err
+	}
+	for _, n := range in.remaining() {
 		if _, _, err := in.group(ctx, n); err != nil {
 			return err
 		}
@@ -300,6 +316,23 @@ func (in *inspector) rest(ctx context.Context) error {
 		in.out.Document = d
 	}
 	return nil
+}
+
+// remaining lists the data groups that have not been asked for.
+func (in *inspector) remaining() []int {
+	var open, locked, unlisted []int
+	for n := 1; n <= 16; n++ {
+		switch {
+		case in.asked[n]:
+		case !in.kase.Lists(n):
+			unlisted = append(unlisted, n)
+		case needsTerminal(n):
+			locked = append(locked, n)
+		default:
+			open = append(open, n)
+		}
+	}
+	return slices.Concat(open, locked, unlisted)
 }
 
 // challenge makes the 8 random bytes of active authentication (9303-11

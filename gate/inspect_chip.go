@@ -7,11 +7,11 @@ import "context"
 // by a proven DG15. After a successful chip authentication nothing more is
 // asked.
 func (in *inspector) proveChip(ctx context.Context) error {
-	in.set(
-		Check{CheckPACECAM, NotSupported, CodeProofNotOffered, ""},
-		Check{CheckCardSecurity, NotSupported, CodeNotReadByPolicy, ""},
-	)
-	defer in.rollUpChip()
+	cam := Check{CheckPACECAM, NotSupported, CodeProofNotOffered, ""}
+	if in.access.ChipMapping {
+		cam = Check{CheckPACECAM, Undetermined, CodeProofAlgorithm, "the proof of the mapping is not judged"}
+	}
+	in.set(cam, Check{CheckCardSecurity, NotSupported, CodeNotReadByPolicy, ""})
 	proven, err := in.chipAuth(ctx)
 	if err != nil {
 		return err
@@ -32,9 +32,7 @@ func (in *inspector) promised(ctx context.Context, n int, id CheckID) (raw []byt
 	}
 	in.used[n] = true
 	raw, proven, err := in.group(ctx, n)
-	if err != nil {
-		v := verdict(id, err)
-		in.set(v)
+	if err != nil { // the group was the running step, the proof is not reached
 		return nil, false, err
 	}
 	if in.out.Report.Result(CheckDG(n)) == Failed && raw == nil {
@@ -68,8 +66,7 @@ func (in *inspector) chipAuth(ctx context.Context) (bool, error) {
 		in.set(Check{CheckChipAuth, Successful, 0, detail})
 		return true, nil
 	}
-	v := proofVerdict(CheckChipAuth, err)
-	in.set(v)
+	in.set(proofVerdict(CheckChipAuth, err))
 	if ends(err) {
 		return false, err
 	}
@@ -122,10 +119,17 @@ func proofVerdict(id CheckID, err error) Check {
 }
 
 // rollUpChip takes of the three proofs the first found in the order F, S, A,
-// U, N.
+// U, N. A listed DG14 or DG15 that the chip withholds is F, also where its
+// proof was not asked for.
 func (in *inspector) rollUpChip() {
-	proofs := []CheckID{CheckChipAuth, CheckActiveAuth, CheckPACECAM}
-	for _, want := range [...]Result{Failed, Successful, Aborted, Undetermined} {
+	for _, n := range [...]int{14, 15} {
+		if c, _ := in.out.Report.Get(CheckDG(n)); c.Code == CodeDGWithheld {
+			in.set(Check{CheckChip, Failed, CodeProofWithheld, DG(n).String() + " is listed and not given"})
+			return
+		}
+	}
+	proofs := [...]CheckID{CheckChipAuth, CheckActiveAuth, CheckPACECAM}
+	for _, want := range [...]Result{Failed, Successful, Aborted, Undetermined, NotSupported} {
 		for _, id := range proofs {
 			if c, ok := in.out.Report.Get(id); ok && c.Result == want {
 				c.ID = CheckChip
@@ -134,5 +138,4 @@ func (in *inspector) rollUpChip() {
 			}
 		}
 	}
-	in.set(Check{CheckChip, NotSupported, CodeProofNotOffered, ""})
 }

@@ -16,63 +16,88 @@ func lacksN(id CheckID) bool {
 func (in *inspector) finish() {
 	gone := in.out.Fault != nil && asChipError(in.out.Fault).Kind == ChipGone
 	for _, id := range CheckIDs() {
-		if _, ok := in.out.Report.Get(id); ok || id == CheckIntegrity {
+		if _, ok := in.out.Report.Get(id); ok || id == CheckIntegrity || id == CheckChip {
 			continue
 		}
-		in.set(in.unreached(id, gone))
+		c, ok := in.omitted(id)
+		switch {
+		case ok:
+		case gone:
+			c = Check{id, Aborted, CodeChipGone, ""}
+		case lacksN(id):
+			c = Check{id, Undetermined, CodeNotReached, ""}
+		default:
+			c = Check{id, NotSupported, CodeNotReached, ""}
+		}
+		in.set(c)
 	}
-	in.rollUpIntegrity(gone)
+	in.rollUpChip()
+	in.rollUpIntegrity()
 }
 
-// unreached judges one check that no step has set.
-func (in *inspector) unreached(id CheckID, gone bool) Check {
+// omitted judges a check that no step has set and none was going to.
+func (in *inspector) omitted(id CheckID) (Check, bool) {
 	switch id {
 	case CheckPACE, CheckBAC:
-		if in.access.Protocol != "" {
-			return Check{id, NotSupported, 0, ""} // the other one was used
-		}
+		return Check{id, NotSupported, 0, ""}, in.access.Protocol != "" // the other one was used
 	case CheckTerminalAuth:
-		return Check{id, NotSupported, CodeProofNotOffered, ""}
+		return in.terminalAuth()
 	case CheckIntegrityCOM:
-		if !in.opt.Full {
-			return Check{id, NotSupported, CodeNotReadByPolicy, ""}
-		}
-	}
-	if c, ok := in.unreadGroup(id); ok {
-		return c
-	}
-	switch {
-	case gone:
-		return Check{id, Aborted, CodeChipGone, ""}
-	case lacksN(id):
-		return Check{id, Undetermined, CodeNotReached, ""}
-	}
-	return Check{id, NotSupported, CodeNotReached, ""}
-}
-
-// unreadGroup judges a data group that was not read on purpose.
-func (in *inspector) unreadGroup(id CheckID) (Check, bool) {
-	for n := 1; n <= 16; n++ {
-		if id != CheckDG(n) {
-			continue
-		}
-		switch {
-		case in.out.Report.Result(CheckSOD) != Successful && in.out.Fault != nil:
+		return Check{id, NotSupported, CodeNotReadByPolicy, ""}, !in.opt.Full
+	case CheckMRZDG1:
+		switch in.scan.Kind {
+		case ScanMRZ, ScanVietnamID:
 			return Check{}, false
-		case !in.kase.Lists(n):
-			return Check{id, NotSupported, CodeNotListed, ""}, true
-		case n == 3 || n == 4:
-			return Check{id, NotSupported, CodeFileDenied, "needs terminal authentication"}, true
-		case n > 2 && (!in.opt.Full || in.out.Fault == nil):
-			return Check{id, NotSupported, CodeNotReadByPolicy, ""}, true
+		case ScanCAN:
+			return Check{id, NotSupported, CodeMRZNothingToMatch, ""}, true
+		}
+		return Check{id, NotSupported, CodeMRZNotPresented, ""}, true
+	}
+	for n := 1; n <= 16; n++ {
+		if id == CheckDG(n) {
+			return in.omittedGroup(n)
 		}
 	}
 	return Check{}, false
 }
 
+// terminalAuth is known once EF.CardAccess was read. No terminal certificate
+// can be configured yet.
+func (in *inspector) terminalAuth() (Check, bool) {
+	const id = CheckTerminalAuth
+	locked := false
+	for n := range in.asked {
+		c, _ := in.out.Report.Get(CheckDG(n))
+		locked = locked || needsTerminal(n) && c.Code == CodeFileDenied
+	}
+	switch {
+	case locked || in.kase.WantsTerminalAuth(in.access.CardAccess):
+		return Check{id, Undetermined, CodeTerminalAuthNoKey, ""}, true
+	case in.access.Established:
+		return Check{id, NotSupported, CodeProofNotOffered, ""}, true
+	}
+	return Check{}, false
+}
+
+// omittedGroup judges a data group that was not read on purpose.
+func (in *inspector) omittedGroup(n int) (Check, bool) {
+	id := CheckDG(n)
+	switch {
+	case !in.object || n <= 2:
+		return Check{}, false
+	case !in.kase.Lists(n):
+		return Check{id, NotSupported, CodeNotListed, ""}, true
+	case in.opt.Full:
+		return Check{}, false
+	case n == 14 || n == 15: // left out only when another proof was enough
+		return Check{id, NotSupported, CodeNotReadByPolicy, ""}, in.out.Report.Result(CheckChipAuth) == Successful
+	}
+	return Check{id, NotSupported, CodeNotReadByPolicy, ""}, true
+}
+
 // rollUpIntegrity joins the data groups: any F; any A; then DG1, DG2 and every
 // group that a proof used must be S, else U. EF.COM stands alone.
-func (in *inspector) rollUpIntegrity(gone bool) {
+func (in *inspector) rollUpIntegrity() {
 	for _, want := range [...]Result{Failed, Aborted} {
 		for n := 1; n <= 16; n++ {
 			if c, ok := in.out.Report.Get(CheckDG(n)); ok && c.Result == want {
@@ -82,18 +107,14 @@ func (in *inspector) rollUpIntegrity(gone bool) {
 		}
 	}
 	for n := 1; n <= 16; n++ {
-		if (n <= 2 || in.used[n]) && in.out.Report.Result(CheckDG(n)) != Successful {
-			c, _ := in.out.Report.Get(CheckDG(n))
+		c, _ := in.out.Report.Get(CheckDG(n))
+		if (n <= 2 || in.used[n]) && c.Result != Successful {
 			if c.Code == 0 {
 				c.Code = CodeDGNeeded
 			}
 			in.set(Check{CheckIntegrity, Undetermined, c.Code, DG(n).String()})
 			return
 		}
-	}
-	if in.out.Report.Result(CheckSOD) == Aborted || gone {
-		in.set(Check{CheckIntegrity, Aborted, CodeChipGone, ""})
-		return
 	}
 	in.set(Check{CheckIntegrity, Successful, 0, ""})
 }

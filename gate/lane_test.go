@@ -115,6 +115,7 @@ func (fakeCase) Lists(n int) bool                { return n == 1 || n == 2 || n 
 func (fakeCase) DataGroup(n int, _ []byte) Check { return Check{ID: CheckDG(n), Result: Successful} }
 func (fakeCase) COM([]byte) Check                { return Check{} }
 func (fakeCase) PromisesPACE([]byte) bool        { return false }
+func (fakeCase) WantsTerminalAuth([]byte) bool   { return false }
 func (fakeCase) OffersChipAuth() bool            { return true }
 func (fakeCase) OffersActiveAuth() bool          { return false }
 func (fakeCase) ActiveAuth(_, _ []byte) Check    { return Check{} }
@@ -131,7 +132,7 @@ func newRig(t *testing.T, change ...func(*Parts)) *rig {
 	t.Helper()
 	r := &rig{t: t, cards: make(chan CardEvent), scans: make(chan Scan), passage: PassagePassed, list: ListAnswer{Verdict: ListAllow}}
 	p := Parts{
-		Gate: "G1", Policy: Policy{"test", FaceOff}, Profile: DefaultProfile(),
+		Gate: "G1", Policy: Policy{Name: "test", Face: FaceOff}, Profile: DefaultProfile(),
 		Timing: Timing{Card: 300 * time.Millisecond, Scan: 300 * time.Millisecond, Transaction: 500 * time.Millisecond, Outcome: 50 * time.Millisecond, Store: time.Second},
 		Cards:  r, Scanner: r, OpenChip: func(Transmitter) Chip { return fakeChip{r} }, Judge: r, List: r, Recorder: r, Barrier: r, Screen: r,
 		Clock: func() TrustedTime { return TrustedTime{Now: time.Now(), Trusted: true} }, Log: slog.New(slog.DiscardHandler),

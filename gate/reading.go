@@ -92,4 +92,5 @@ func notOpened(scan Scan, err error) *Inspection {
 // noCase stands for the case that was never opened: it lists nothing.
 type noCase struct{ Case }
 
-func (noCase) Lists(int) bool { return false }
+func (noCase) Lists(int) bool                { return false }
+func (noCase) WantsTerminalAuth([]byte) bool { return false }

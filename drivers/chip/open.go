@@ -81,7 +81,7 @@ func (s *Session) Open(ctx context.Context, key gate.AccessKey) (gate.Access, er
 		if err := s.runPACE(ctx, choice, pw); err != nil {
 			return access, err
 		}
-		access.Established = true
+		access.Established, access.ChipMapping = true, choice.mapping == mapCAM
 		return access, s.enter(ctx, stepApplication, folderApplication)
 	case offered, len(s.key.MRZInfo) == 0:
 		return access, fault(gate.ChipUnsupported, gate.CodeNoProtocol, stepApplication, 0, nil)

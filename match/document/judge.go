@@ -150,7 +150,7 @@ func (c *docCase) PromisesPACE(cardAccess []byte) bool {
 		return false
 	}
 	offered := map[lds.PACEInfo]bool{}
-	for _, p := range lds.OfferedPACE(cardAccess) {
+	for _, p := range lds.OfferedInfos(cardAccess).PACE {
 		offered[p] = true
 	}
 	for _, p := range c.infos.PACE {
@@ -159,6 +159,12 @@ func (c *docCase) PromisesPACE(cardAccess []byte) bool {
 		}
 	}
 	return false
+}
+
+// WantsTerminalAuth says whether EF.CardAccess or the proven DG14 announces
+// terminal authentication.
+func (c *docCase) WantsTerminalAuth(cardAccess []byte) bool {
+	return lds.OfferedInfos(cardAccess).TerminalAuth || c.proven() && c.infos != nil && c.infos.TerminalAuth
 }
 
 // OffersChipAuth says whether the proven DG14 holds a chip authentication key.

@@ -16,6 +16,7 @@ const (
 	oidChipKeyDH    = "0.4.0.127.0.7.2.2.1.1"
 	oidChipKeyECDH  = "0.4.0.127.0.7.2.2.1.2"
 	oidActiveAuth   = "2.23.136.1.1.5"
+	oidTerminalAuth = "0.4.0.127.0.7.2.2.2" // BSI TR-03110-3 appendix A.1.1.3
 	noParameter     = -1
 	maxSecurityInfo = 128
 )
@@ -32,6 +33,7 @@ type SecurityInfos struct {
 	ChipAuth     int    // chip authentication protocols
 	ChipAuthKeys int    // chip authentication public keys
 	ActiveAuth   string // signature algorithm of active authentication, "" where not stated
+	TerminalAuth bool   // terminal authentication is announced
 }
 
 // ParseDG14 reads DG14 (ICAO 9303-10 section 4.7.14).
@@ -72,22 +74,22 @@ func ParseSecurityInfos(der []byte) (*SecurityInfos, error) {
 	return s, nil
 }
 
-// OfferedPACE gives the PACE protocols that EF.CardAccess offers. The file is
-// not signed and is read as leniently as by whoever opened the chip with it:
-// what does not parse offers nothing, and what follows the set is ignored.
-func OfferedPACE(cardAccess []byte) []PACEInfo {
+// OfferedInfos gives what EF.CardAccess offers. The file is not signed and is
+// read as leniently as by whoever opened the chip with it: what does not parse
+// offers nothing, and what follows the set is ignored.
+func OfferedInfos(cardAccess []byte) *SecurityInfos {
+	s := &SecurityInfos{}
 	set, _, err := ber.Next(cardAccess)
 	if err != nil || set.Tag != ber.Set {
-		return nil
+		return s
 	}
-	s := &SecurityInfos{}
 	infos, _ := ber.Children(set.Value)
 	for _, i := range infos {
 		if i.Tag == ber.Sequence && len(s.PACE) < maxSecurityInfo {
 			_ = s.take(i.Value) // an error here means: offers nothing
 		}
 	}
-	return s.PACE
+	return s
 }
 
 func (s *SecurityInfos) take(value []byte) error {
@@ -117,6 +119,8 @@ func (s *SecurityInfos) take(value []byte) error {
 			p.Parameter = int(parts[2].Value[0])
 		}
 		s.PACE = append(s.PACE, p)
+	case oid == oidTerminalAuth:
+		s.TerminalAuth = true
 	case oid == oidActiveAuth:
 		if len(parts) < 3 || parts[2].Tag != ber.OID {
 			return errors.New("active authentication info is not of its form")
