@@ -42,6 +42,7 @@ func rooms() []room {
 		{"sim", false, []string{"internal", "gate/mrz"}},
 		{"internal", false, nil},
 		{"systemd", false, nil},
+		{"e2e", false, nil}, // tests of the whole
 		{"e2e", false, nil},
 	}
 }
