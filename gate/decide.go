@@ -35,11 +35,33 @@ const (
 	faceVerdicts
 )
 
+var faceVerdictNames = [...]string{"not_compared", "matched", "mismatched"}
+
+// String names the verdict as in records.
+func (v FaceVerdict) String() string {
+	if v < faceVerdicts {
+		return faceVerdictNames[v]
+	}
+	return faceVerdictNames[FaceNotCompared]
+}
+
+// MarshalText writes the verdict by name.
+func (v FaceVerdict) MarshalText() ([]byte, error) { return []byte(v.String()), nil }
+
 // Policy is the word of the operator on who may pass.
 type Policy struct {
 	Name string // carried in every record; empty means no policy and refuses
 	Face FacePolicy
+	// MinAge is the age in years from which the camera may be used; 0 means
+	// DefaultMinAge.
+	MinAge int
+	// LegalBasis is the policy code of the legal basis in force, carried in
+	// every record of a face step.
+	LegalBasis string
 }
+
+// DefaultMinAge is the age below which travellers go to staff.
+const DefaultMinAge = 14
 
 // Facts are everything that a decision rests on. The zero value refers.
 type Facts struct {
@@ -48,6 +70,7 @@ type Facts struct {
 	List     ListVerdict
 	ListCode Code
 	Face     FaceVerdict
+	FaceCode Code // why there is no match
 
 	HelpAsked     bool // the traveller asked for help
 	AbortedBefore bool // the transaction before this one was aborted too
@@ -93,7 +116,7 @@ func Decide(f Facts) Decision {
 		if f.Face == FaceMatched {
 			return Decision{Outcome: Admit}
 		}
-		return refer(CodeFaceNotAvailable)
+		return refer(faceReason(f))
 	}
 	return refer(CodeFaceNotDeclared)
 }
@@ -103,6 +126,13 @@ func listReason(f Facts) Code {
 		return f.ListCode
 	}
 	return CodeListNotAsked
+}
+
+func faceReason(f Facts) Code {
+	if f.FaceCode != 0 {
+		return f.FaceCode
+	}
+	return CodeFaceNotAvailable
 }
 
 func refer(codes ...Code) Decision { return Decision{Refer, codes} }

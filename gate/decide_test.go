@@ -61,8 +61,8 @@ func TestDecideTruthTable(t *testing.T) {
 			seen[res] = true
 			admits += compareAll(t, groups, nil, res)
 		}
-		want := truth(groups, nil, ListAllow, Policy{"p", FaceOff}, 0, false, false)
-		if got := Decide(Facts{Policy: Policy{"p", FaceOff}, Document: res, List: ListAllow}); got.Outcome != want {
+		want := truth(groups, nil, ListAllow, Policy{Name: "p", Face: FaceOff}, 0, false, false)
+		if got := Decide(Facts{Policy: Policy{Name: "p", Face: FaceOff}, Document: res, List: ListAllow}); got.Outcome != want {
 			t.Fatalf("groups %v: %v, want %v", groups, got, want)
 		}
 	}
@@ -111,7 +111,7 @@ func compareAll(t *testing.T, groups, optional []Result, res Result) (admits int
 						pol.Name = "p"
 					}
 					help, before := flags&2 != 0, flags&4 != 0
-					got := Decide(Facts{pol, res, list, CodeListNotFound, verdict, help, before})
+					got := Decide(Facts{Policy: pol, Document: res, List: list, ListCode: CodeListNotFound, Face: verdict, HelpAsked: help, AbortedBefore: before})
 					want := truth(groups, optional, list, pol, verdict, help, before)
 					if got.Outcome != want {
 						t.Fatalf("groups %v optional %v list %v policy %+v face %v help %v before %v: %v, want %v",
@@ -132,7 +132,7 @@ func compareAll(t *testing.T, groups, optional []Result, res Result) (admits int
 
 // Zero values refuse, one by one and together.
 func TestZeroRefuses(t *testing.T) {
-	good := Facts{Policy: Policy{"p", FaceOff}, Document: Successful, List: ListAllow}
+	good := Facts{Policy: Policy{Name: "p", Face: FaceOff}, Document: Successful, List: ListAllow}
 	if d := Decide(good); d.Outcome != Admit {
 		t.Fatalf("the good case is not admitted: %v", d)
 	}

@@ -39,19 +39,19 @@ const (
 
 // FaceResult is the outcome of one attempt. The zero value was not compared.
 type FaceResult struct {
-	Verdict   FaceVerdict
-	Code      Code    // why, 0 when matched
-	Score     float64 // cosine, -1..1
-	Threshold float64
-	Pack      string // name and version of the model pack
+	Verdict   FaceVerdict `json:"verdict"`
+	Code      Code        `json:"code"`  // why, 0 when matched
+	Score     float64     `json:"score"` // cosine, -1..1
+	Threshold float64     `json:"threshold"`
+	Pack      string      `json:"pack"` // name and version of the model pack
 	// Admits says whether the pack may admit anybody: it has a signed
 	// calibration record in force, or the configuration says demo.
-	Admits bool
+	Admits bool `json:"admits"`
 	// PAD is the presentation attack score in [0,1], 1 is live; negative
 	// when none was measured.
-	PAD     float64
-	Quality FaceQuality
-	Frames  int // pictures that were looked at
+	PAD     float64     `json:"pad"`
+	Quality FaceQuality `json:"quality"`
+	Frames  int         `json:"frames"` // pictures that were looked at
 }
 
 // FaceQuality holds the measured quality of the best live picture in the

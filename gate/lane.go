@@ -31,6 +31,8 @@ type Timing struct {
 	Card        time.Duration // after a scan, until the card must lie on the reader (20 s)
 	Scan        time.Duration // after a card, until something must be scanned (30 s)
 	Transaction time.Duration // from both at hand to the decision (15 s)
+	Consent     time.Duration // until the traveller has answered the notice before the camera (20 s)
+	Face        time.Duration // from portrait and consent both at hand to the verdict (10 s)
 	Outcome     time.Duration // how long an outcome stays on the screen (6 s)
 	Store       time.Duration // until a commit must have come back (3 s)
 }
@@ -43,7 +45,7 @@ func (t Timing) withDefaults() Timing {
 	}{
 		{&t.Card, 20 * time.Second}, {&t.Scan, 30 * time.Second},
 		{&t.Transaction, 15 * time.Second}, {&t.Outcome, 6 * time.Second},
-		{&t.Store, 3 * time.Second},
+		{&t.Store, 3 * time.Second}, {&t.Consent, 20 * time.Second}, {&t.Face, 10 * time.Second},
 	} {
 		if *f.d <= 0 {
 			*f.d = f.def
@@ -70,6 +72,8 @@ type Parts struct {
 	Clock    func() TrustedTime
 	Log      *slog.Logger
 
+	// Faces compares faces; needed where the policy requires one.
+	Faces Faces
 	// Surroundings is asked once a second; it must not block.
 	Surroundings func() Surroundings
 	// DocRef makes the keyed hash of a document for the record.
@@ -95,7 +99,12 @@ type Lane struct {
 	help     bool          // help was asked for in the running transaction
 	aborted  bool          // the last reading was aborted
 	steps    <-chan string // of the running reading; nil between readings
-	unsaved  *wire.Record
+	// Of the face step; nil or zero outside it.
+	documents <-chan Document // proven DG1 of the running reading
+	document  *Document       // what came from it and was not looked at yet
+	hints     <-chan FaceHint
+	choice    faceChoice
+	unsaved   *wire.Record
 }
 
 // ask is something that a page wants, run by the lane's own goroutine.
@@ -110,6 +119,8 @@ func NewLane(p Parts) (*Lane, error) {
 	case p.Cards == nil, p.Scanner == nil, p.OpenChip == nil, p.Judge == nil, p.List == nil,
 		p.Recorder == nil, p.Barrier == nil, p.Screen == nil, p.Clock == nil, p.Log == nil:
 		return nil, errors.New("lane: a part is missing; reader, scanner, chip, judge, list, recorder, barrier, screen, clock and log are all needed")
+	case p.Policy.Face == FaceRequired && p.Faces == nil:
+		return nil, errors.New("lane: the policy requires a face comparison and there is none; configure the face table")
 	case p.Gate == "":
 		return nil, errors.New("lane: the gate has no name; set gate.name in the configuration")
 	}
@@ -175,6 +186,8 @@ const (
 	helped
 	timedOut
 	finished
+	chosen        // the traveller answered the notice
+	documentKnown // DG1 is proven
 )
 
 // await is the lane's only wait. It keeps the lane alive, the pages fresh and
@@ -202,6 +215,13 @@ func (l *Lane) await(ctx context.Context, timer <-chan time.Time, done <-chan st
 			}
 		case step := <-l.steps:
 			l.stage(StageReading, step)
+		case d := <-l.documents:
+			l.document = &d
+			return documentKnown
+		case hint := <-l.hints:
+			if l.view.Face != nil {
+				l.showFace(l.view.Face.State, hint)
+			}
 		case <-timer:
 			return timedOut
 		case <-done:

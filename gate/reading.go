@@ -12,6 +12,8 @@ type reading struct {
 	p     *Parts
 	scan  Scan
 	steps chan string
+	// documents brings the proven DG1 to the lane's loop, once.
+	documents chan Document
 
 	out     *Inspection
 	list    ListAnswer
@@ -19,6 +21,7 @@ type reading struct {
 	// neverThere: the card had left before it could be connected, as when
 	// the reader notices late that the last traveller took theirs.
 	neverThere bool
+	kase       Case // kept for the portrait; the lane wipes it
 	listTook   time.Duration
 }
 
@@ -30,11 +33,12 @@ func (r *reading) run(ctx context.Context) {
 	r.connect = time.Since(begin)
 	if err != nil {
 		r.neverThere = errors.Is(err, ErrCardGone)
-		r.out = notOpened(r.scan, err)
+		r.out = NotOpened(r.scan, err)
 		return
 	}
 	chip := r.p.OpenChip(card)
 	kase := r.p.Judge.NewCase(r.p.Clock())
+	r.kase = kase
 	answer := make(chan ListAnswer, 1)
 	asked := false
 	r.out = Inspect(ctx, chip, kase, r.scan, InspectOptions{
@@ -46,6 +50,7 @@ func (r *reading) run(ctx context.Context) {
 		},
 		OnDocument: func(d Document) {
 			asked = true
+			r.documents <- d // buffered
 			go func() { answer <- r.ask(d) }()
 		},
 	})
@@ -53,7 +58,6 @@ func (r *reading) run(ctx context.Context) {
 		r.list = <-answer
 	}
 	chip.Close()
-	kase.Wipe()
 	if err := card.Close(); err != nil {
 		r.p.Log.Warn("the card could not be released", "err", err)
 	}
@@ -81,8 +85,8 @@ func (r *reading) phases() map[string]time.Duration {
 	return m
 }
 
-// notOpened is the report on a card that could not even be connected.
-func notOpened(scan Scan, err error) *Inspection {
+// NotOpened is the report on a card that could not even be connected.
+func NotOpened(scan Scan, err error) *Inspection {
 	in := &inspector{kase: noCase{}, scan: scan, out: &Inspection{Phases: map[string]time.Duration{}, Fault: err}}
 	in.set(checkDigits(scan), verdict(CheckAccess, transportError("connect", err)))
 	in.finish()

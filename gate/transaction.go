@@ -21,6 +21,8 @@ type transaction struct {
 	passage    PassageResult
 	phases     map[string]int64
 	helpAsked  bool
+	face       *faceStep // nil where no face is compared
+	kase       Case      // holds the evidence until the transaction ends
 }
 
 // transact runs one transaction: a flat list of steps over one state. A step
@@ -31,11 +33,18 @@ func (l *Lane) transact(ctx context.Context) {
 	l.begin(tx)
 	for l.gather(ctx, tx) && l.inspect(ctx, tx) == again {
 	}
+	defer tx.wipe()
 	if ctx.Err() != nil {
+		l.endFace(tx)
 		return // the agent is stopping: nobody was decided upon
 	}
 	// A card that stays has had its transaction.
 	l.consumed = l.card.Present
+	l.compareFace(ctx, tx)
+	l.endFace(tx)
+	if ctx.Err() != nil {
+		return
+	}
 	l.decide(tx)
 	l.record(ctx, tx)
 	l.openBarrier(ctx, tx)
@@ -124,12 +133,18 @@ const again attempt = true
 func (l *Lane) inspect(ctx context.Context, tx *transaction) attempt {
 	tx.begun = time.Now()
 	l.consumed = true
+	outer := ctx
+	if l.wantsFace() && tx.face == nil {
+		tx.face = &faceStep{}
+		l.choice, l.document = faceUnanswered, nil
+		l.view.Face = &FaceView{State: FaceAsk}
+	}
 	l.stage(StageReading, "access")
 	ctx, cancel := context.WithTimeout(ctx, l.p.Timing.Transaction)
 	defer cancel()
-	work := &reading{p: &l.p, scan: tx.scan, steps: make(chan string, 16)}
-	l.steps = work.steps
-	defer func() { l.steps = nil }()
+	work := &reading{p: &l.p, scan: tx.scan, steps: make(chan string, 16), documents: make(chan Document, 1)}
+	l.steps, l.documents = work.steps, work.documents
+	defer func() { l.steps, l.documents = nil, nil }()
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -140,6 +155,8 @@ func (l *Lane) inspect(ctx context.Context, tx *transaction) attempt {
 		case helped:
 			l.help, tx.helpAsked = false, true
 			cancel()
+		case chosen, documentKnown:
+			l.faceProgress(outer, tx)
 		case ended: // stopping, help, or the deadline: the reading honours it
 			select {
 			case <-done:
@@ -161,7 +178,7 @@ func (l *Lane) inspect(ctx context.Context, tx *transaction) attempt {
 
 // take moves the results of a finished reading into the transaction.
 func (tx *transaction) take(r *reading) {
-	tx.inspection, tx.list = r.out, r.list
+	tx.inspection, tx.list, tx.kase = r.out, r.list, r.kase
 	for name, d := range r.phases() {
 		tx.phases[name] = d.Milliseconds()
 	}
@@ -173,6 +190,7 @@ func (l *Lane) decide(tx *transaction) {
 		l.view.Outcome, l.view.Reasons = tx.decision.Outcome, tx.decision.Reasons
 	}()
 	facts := Facts{Policy: l.p.Policy, HelpAsked: tx.helpAsked, AbortedBefore: l.aborted, List: tx.list.Verdict, ListCode: tx.list.Code}
+	facts.Face, facts.FaceCode = tx.faceFacts()
 	if tx.inspection == nil {
 		if tx.decision.Reasons == nil || tx.helpAsked {
 			tx.decision = Decide(facts)

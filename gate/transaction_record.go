@@ -21,9 +21,11 @@ func (l *Lane) decisionRecord(tx *transaction) wire.Record {
 		Outcome: tx.decision.Outcome.String(),
 		Reasons: make([]uint32, 0, len(tx.decision.Reasons)),
 		Policy:  l.p.Policy.Name,
-		Face:    l.p.Policy.Face.String(),
+		Face:    l.faceWord(tx),
 		List:    wire.List{Answer: tx.list.Verdict.String(), Generation: tx.list.Generation, Version: tx.list.Version},
 		PhaseMS: tx.timing(),
+
+		FaceCheck: l.faceRecord(tx),
 	}
 	for _, c := range tx.decision.Reasons {
 		d.Reasons = append(d.Reasons, uint32(c))
@@ -50,6 +52,15 @@ func (l *Lane) decisionRecord(tx *transaction) wire.Record {
 	return rec
 }
 
+// faceWord is the policy's word where no face was compared, else the verdict.
+func (l *Lane) faceWord(tx *transaction) string {
+	if tx.face == nil {
+		return l.p.Policy.Face.String()
+	}
+	v, _ := tx.faceFacts()
+	return v.String()
+}
+
 // timing gives the milliseconds of each phase; "total" runs from scan and
 // card both at hand to the decision.
 func (tx *transaction) timing() map[string]int64 {
@@ -66,6 +77,10 @@ func (tx *transaction) timing() map[string]int64 {
 // wipe forgets the evidence.
 func (tx *transaction) wipe() {
 	tx.scan.Wipe()
+	if tx.kase != nil {
+		tx.kase.Wipe()
+		tx.kase = nil
+	}
 	if tx.inspection != nil {
 		tx.inspection.Portrait.Image.Wipe()
 		tx.inspection.Document = Document{}

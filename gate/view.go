@@ -25,20 +25,24 @@ const (
 // View is what the screens may show of a lane. Traveller-facing pages use
 // Stage and Step alone; the rest is for staff.
 type View struct {
-	Gate    string           `json:"gate"`
-	Tx      string           `json:"tx,omitempty"`
-	Stage   Stage            `json:"stage"`
-	Step    string           `json:"step,omitempty"` // running step: access, sod, chip, dg1, dg2, list, decide, barrier
-	Since   time.Time        `json:"since"`          // when the stage began
-	Outcome Outcome          `json:"outcome"`
-	Reasons []Code           `json:"reasons,omitempty"`
-	Checks  []Check          `json:"checks,omitempty"` // failing first
-	List    string           `json:"list,omitempty"`   // the list's answer
-	Passage string           `json:"passage,omitempty"`
-	FaceOff bool             `json:"face_off"` // the policy says that no face is compared
-	Policy  string           `json:"policy"`
-	Help    bool             `json:"help"` // somebody asked for help
-	Timing  map[string]int64 `json:"timing_ms,omitempty"`
+	Gate    string    `json:"gate"`
+	Tx      string    `json:"tx,omitempty"`
+	Stage   Stage     `json:"stage"`
+	Step    string    `json:"step,omitempty"` // running step: access, sod, chip, dg1, dg2, list, decide, barrier
+	Since   time.Time `json:"since"`          // when the stage began
+	Outcome Outcome   `json:"outcome"`
+	Reasons []Code    `json:"reasons,omitempty"`
+	Checks  []Check   `json:"checks,omitempty"` // failing first
+	List    string    `json:"list,omitempty"`   // the list's answer
+	Passage string    `json:"passage,omitempty"`
+	FaceOff bool      `json:"face_off"` // the policy says that no face is compared
+	// Face is what the traveller's screen shows of the face step; nil when
+	// there is none. FaceResult is for staff alone.
+	Face       *FaceView        `json:"face,omitempty"`
+	FaceResult *FaceResult      `json:"face_result,omitempty"`
+	Policy     string           `json:"policy"`
+	Help       bool             `json:"help"` // somebody asked for help
+	Timing     map[string]int64 `json:"timing_ms,omitempty"`
 	// Open lists referrals that nobody has resolved yet, newest first.
 	Open []Referral `json:"open,omitempty"`
 	// Notices say what staff should know of the devices, most urgent first.
@@ -46,6 +50,22 @@ type View struct {
 	ListStatus ListStatus `json:"list_status"`
 	QueueDepth int        `json:"queue_depth"` // results that central has not acknowledged
 	UplinkUp   bool       `json:"uplink_up"`
+}
+
+// FaceState says where the face step stands.
+type FaceState string
+
+// Face states.
+const (
+	FaceAsk     FaceState = "ask"     // the notice: use my face, or see a person
+	FaceCapture FaceState = "capture" // the camera is on
+	FaceCompare FaceState = "compare" // the portrait is there, too
+)
+
+// FaceView is the traveller's part of the face step. It has no score.
+type FaceView struct {
+	State FaceState `json:"state"`
+	Hint  FaceHint  `json:"hint,omitempty"`
 }
 
 // Referral is a transaction that staff have to resolve. It names nobody.
@@ -75,6 +95,9 @@ type Desk interface {
 	Help(ctx context.Context) error
 	// EnterCAN takes a card access number keyed in by hand.
 	EnterCAN(ctx context.Context, can Secret) error
+	// ChooseFace is the traveller's answer to the notice before the camera
+	// starts: use my face, or see a person.
+	ChooseFace(ctx context.Context, use bool) error
 	// Resolve records how a named operator resolved a referral. The caller
 	// has checked the operator's PIN.
 	Resolve(ctx context.Context, tx, operator, outcome, reason string) error

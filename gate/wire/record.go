@@ -46,12 +46,31 @@ type Decision struct {
 	Policy  string   `json:"policy"` // name of the policy in force
 	Face    string   `json:"face"`   // "off", "matched", ...
 	List    List     `json:"list"`
+	// FaceCheck tells of the face step where there was one; numbers alone,
+	// nothing from which a face could be made.
+	FaceCheck *FaceCheck `json:"face_check,omitempty"`
 	// DocRef is a keyed hash of issuer, type and complete number, hex; empty
 	// when DG1 was not proven. The key comes with the kiosk's bundle.
 	DocRef  string           `json:"doc_ref,omitempty"`
 	Issuer  string           `json:"issuer,omitempty"`
 	DocType string           `json:"doc_type,omitempty"`
 	PhaseMS map[string]int64 `json:"phase_ms,omitempty"`
+}
+
+// FaceCheck is the face step of one transaction (TR-03121: score and threshold
+// are logged).
+type FaceCheck struct {
+	Choice     string  `json:"choice"` // use, person, none
+	LegalBasis string  `json:"legal_basis,omitempty"`
+	Verdict    string  `json:"verdict"` // not_compared, matched, mismatched
+	Code       uint32  `json:"code,omitempty"`
+	Score      float64 `json:"score"`
+	Threshold  float64 `json:"threshold"`
+	Pack       string  `json:"pack,omitempty"`
+	Admits     bool    `json:"admits"`
+	PAD        float64 `json:"pad"` // presentation attack score in [0,1]; negative when none was measured
+	Quality    float64 `json:"quality"`
+	Frames     int     `json:"frames"`
 }
 
 // Check is one line of the inspection report without its detail.

@@ -1,0 +1,233 @@
+package gate
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"gateagent/gate/wire"
+)
+
+// faceChoice is the traveller's answer to the notice. Silence is not consent.
+type faceChoice uint8
+
+const (
+	faceUnanswered faceChoice = iota
+	faceUse
+	facePerson
+)
+
+// String names the choice as in records.
+func (c faceChoice) String() string {
+	return [...]string{"none", "use", "person"}[c]
+}
+
+// faceStep is the face comparison of one transaction, owned by the lane's
+// loop. It begins with the notice while the chip is read; the camera starts
+// when the traveller has agreed and the proven DG1 says that they are old
+// enough.
+type faceStep struct {
+	choice  faceChoice
+	barred  Code // why the camera may not be used; 0 when it may
+	known   bool // DG1 is proven, barred is decided
+	attempt FaceAttempt
+	result  FaceResult
+}
+
+// wantsFace says whether this lane compares faces.
+func (l *Lane) wantsFace() bool { return l.p.Policy.Face == FaceRequired && l.p.Faces != nil }
+
+// showFace puts a state of the face step on the screens.
+func (l *Lane) showFace(state FaceState, hint FaceHint) {
+	if state == "" {
+		l.view.Face = nil
+	} else {
+		l.view.Face = &FaceView{State: state, Hint: hint}
+	}
+	l.show()
+}
+
+// ageAllows judges the age by the proven DG1 at the kiosk's day: 0 when the
+// camera may be used.
+func (l *Lane) ageAllows(d Document) Code {
+	if d.BirthDate.IsZero() {
+		return CodeFaceAgeUnknown
+	}
+	at := l.p.Clock()
+	if !at.Trusted {
+		return CodeFaceAgeUnknown
+	}
+	if at.Zone == nil {
+		at.Zone = time.UTC
+	}
+	min := l.p.Policy.MinAge
+	if min == 0 {
+		min = DefaultMinAge
+	}
+	y, m, day := at.Now.In(at.Zone).Date()
+	today := time.Date(y, m, day, 0, 0, 0, 0, time.UTC)
+	if d.BirthDate.AddDate(min, 0, 0).After(today) {
+		return CodeFaceUnderAge
+	}
+	return 0
+}
+
+// faceProgress reacts to what has just become known: it starts the camera as
+// soon as everything allows it.
+func (l *Lane) faceProgress(ctx context.Context, tx *transaction) {
+	f := tx.face
+	if f == nil {
+		return
+	}
+	if l.document != nil {
+		f.known, f.barred = true, l.ageAllows(*l.document)
+		l.document = nil
+	}
+	if l.choice != faceUnanswered {
+		f.choice = l.choice
+	}
+	switch {
+	case f.known && f.barred != 0, f.choice == facePerson:
+		l.showFace("", "")
+	case f.attempt != nil || f.choice != faceUse:
+	case !f.known:
+		l.showFace("", "") // agreed; the camera waits for DG1
+	default:
+		f.attempt = l.p.Faces.Begin(ctx, tx.id)
+		l.hints = f.attempt.Guidance()
+		l.showFace(FaceCapture, "")
+	}
+}
+
+// endFace stops the camera and forgets the attempt.
+func (l *Lane) endFace(tx *transaction) {
+	l.hints, l.choice, l.document = nil, faceUnanswered, nil
+	if tx.face != nil && tx.face.attempt != nil {
+		tx.face.attempt.Close()
+	}
+	l.view.Face = nil
+}
+
+// compareFace finishes the face step after the document was read. Where the
+// document or the list already sends the traveller to staff, no picture is
+// waited for.
+func (l *Lane) compareFace(ctx context.Context, tx *transaction) {
+	f := tx.face
+	if f == nil || tx.inspection == nil || tx.helpAsked {
+		return
+	}
+	in := tx.inspection
+	if l.p.Profile.Overall(&in.Report, in.Document.Issuer) != Successful || tx.list.Verdict != ListAllow || !in.HasPortrait {
+		return
+	}
+	begin := time.Now()
+	defer func() { tx.phases["face"] = time.Since(begin).Milliseconds() }()
+	if !f.known { // the reading ended before the loop had seen its document
+		l.document = &in.Document
+	}
+	l.faceProgress(ctx, tx)
+	if f.barred == 0 {
+		l.awaitChoice(ctx, tx)
+	}
+	switch {
+	case f.barred != 0:
+		f.result.Code = f.barred
+	case f.choice == facePerson:
+		f.result.Code = CodeFaceDeclined
+	case f.attempt == nil:
+		f.result.Code = CodeFaceNoAnswer
+	default:
+		l.awaitVerdict(ctx, tx)
+	}
+}
+
+// awaitChoice waits until the traveller has answered the notice.
+func (l *Lane) awaitChoice(ctx context.Context, tx *transaction) {
+	timer := time.NewTimer(l.p.Timing.Consent)
+	defer timer.Stop()
+	for tx.face.choice == faceUnanswered {
+		switch l.await(ctx, timer.C, nil) {
+		case ended, timedOut:
+			return
+		case helped:
+			l.help, tx.helpAsked = false, true
+			return
+		case chosen:
+			l.faceProgress(ctx, tx)
+		}
+	}
+}
+
+// awaitVerdict compares within the face step's own time.
+func (l *Lane) awaitVerdict(ctx context.Context, tx *transaction) {
+	f := tx.face
+	l.showFace(FaceCompare, "")
+	ctx, cancel := context.WithTimeout(ctx, l.p.Timing.Face)
+	defer cancel()
+	done := make(chan struct{})
+	var res FaceResult
+	go func() {
+		defer close(done)
+		res = f.attempt.Compare(ctx, tx.inspection.Portrait)
+	}()
+	for {
+		switch l.await(ctx, nil, done) {
+		case helped:
+			l.help, tx.helpAsked = false, true
+			cancel()
+		case finished:
+			f.result = res
+			l.view.FaceResult = &res
+			return
+		case ended:
+			select {
+			case <-done:
+				f.result = res
+				l.view.FaceResult = &res
+			case <-time.After(inspectGrace):
+				f.result = FaceResult{Code: CodeFaceWorker}
+			}
+			return
+		}
+	}
+}
+
+// faceFacts gives what the decision may know of the face. A match by a pack
+// that may admit nobody is none.
+func (tx *transaction) faceFacts() (FaceVerdict, Code) {
+	if tx.face == nil {
+		return FaceNotCompared, 0
+	}
+	r := tx.face.result
+	if r.Verdict == FaceMatched && !r.Admits {
+		return FaceNotCompared, CodeFaceUncalibrated
+	}
+	return r.Verdict, r.Code
+}
+
+// faceRecord tells of the face step in numbers; nil when there was none.
+func (l *Lane) faceRecord(tx *transaction) *wire.FaceCheck {
+	if tx.face == nil {
+		return nil
+	}
+	r := tx.face.result
+	return &wire.FaceCheck{
+		Choice: tx.face.choice.String(), LegalBasis: l.p.Policy.LegalBasis, Verdict: r.Verdict.String(), Code: uint32(r.Code),
+		Score: r.Score, Threshold: r.Threshold, Pack: r.Pack, Admits: r.Admits, PAD: r.PAD, Quality: r.Quality.Overall, Frames: r.Frames,
+	}
+}
+
+// ChooseFace is the traveller's answer to the notice; it implements Desk.
+func (l *Lane) ChooseFace(ctx context.Context, use bool) error {
+	return l.askLoop(ctx, func(context.Context) (happening, error) {
+		if l.view.Face == nil || l.view.Face.State != FaceAsk {
+			return nothing, errors.New("nothing is being asked now")
+		}
+		l.choice = facePerson
+		if use {
+			l.choice = faceUse
+		}
+		l.showFace("", "")
+		return chosen, nil
+	})
+}
