@@ -49,6 +49,8 @@ func (d *desk) EnterCAN(_ context.Context, can gate.Secret) error {
 	return nil
 }
 
+func (d *desk) ChooseFace(context.Context, bool) error { return nil }
+
 func (d *desk) Resolve(_ context.Context, tx, operator, outcome, reason string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
