@@ -20,9 +20,17 @@ import (
 	"gateagent/match/document"
 )
 
-// readLimit is how long `read` may take once a card lies on the reader,
-// retries included.
-const readLimit = 15 * time.Second
+const (
+	// readLimit is how long `read` may take beyond the wait for a card,
+	// retries included.
+	readLimit = 15 * time.Second
+	// readTail is the part of it that is kept for giving the card back.
+	readTail = time.Second
+	// leastWait is what looking for a card takes that lies there already.
+	leastWait = 500 * time.Millisecond
+	// powerWithin bounds the time from a card's detection to its connection.
+	powerWithin = 5 * time.Second
+)
 
 // maxInput bounds what "-" reads from standard input.
 const maxInput = 4096
@@ -75,6 +83,7 @@ could not be tried (usage, no reader, no card in time).`,
 }
 
 func (o *readOptions) run(ctx context.Context, in io.Reader, out, errs io.Writer) error {
+	limit := time.Now().Add(readLimit)
 	scanned, err := o.scan(in)
 	if err != nil {
 		return err
@@ -91,29 +100,47 @@ func (o *readOptions) run(ctx context.Context, in io.Reader, out, errs io.Writer
 			return err
 		}
 	}
-	card, done, err := o.card(ctx)
+	name, waited, err := o.findCard(ctx)
 	if err != nil {
 		return err
 	}
-	defer done()
-	ctx, cancel := context.WithTimeout(ctx, readLimit)
+	limit = limit.Add(waited)
+	ctx, cancel := context.WithDeadline(ctx, limit.Add(-readTail))
 	defer cancel()
-	begin := time.Now()
-	session := chip.New(card, chip.Options{})
-	defer session.Close()
-	kase := document.NewJudge(trust).NewCase(at)
-	defer kase.Wipe()
-	result := gate.Inspect(ctx, session, kase, scanned, gate.InspectOptions{Full: o.full})
-	total := time.Since(begin)
-	profile := gate.DefaultProfile()
-	if o.requireCRL {
-		profile = gate.DefaultProfile("*")
+	card, release, err := o.connect(ctx, name)
+	if err != nil && !errors.Is(err, gate.ErrCardGone) {
+		return err
 	}
-	rep := newReport(result, profile, total, o.full, o.personal)
-	if err := rep.print(out, o.json); err != nil {
+	var rep *report
+	if err != nil {
+		rep = newReport(gate.NotOpened(scanned, err), o.profile(), 0, o.full, o.personal)
+	} else {
+		rep = o.inspect(ctx, card, document.NewJudge(trust).NewCase(at), scanned)
+	}
+	err = rep.print(out, o.json)
+	release(limit)
+	if err != nil {
 		return err
 	}
 	return rep.exit()
+}
+
+// inspect reads and judges what answers at t.
+func (o *readOptions) inspect(ctx context.Context, t gate.Transmitter, kase gate.Case, scanned gate.Scan) *report {
+	begin := time.Now()
+	session := chip.New(t, chip.Options{})
+	defer session.Close()
+	defer kase.Wipe()
+	result := gate.Inspect(ctx, session, kase, scanned, gate.InspectOptions{Full: o.full})
+	return newReport(result, o.profile(), time.Since(begin), o.full, o.personal)
+}
+
+// profile is the default gate profile, with the demand for revocation lists.
+func (o *readOptions) profile() gate.Profile {
+	if o.requireCRL {
+		return gate.DefaultProfile("*")
+	}
+	return gate.DefaultProfile()
 }
 
 // scan makes the access key of exactly one of --can, --mrz and --qr.
@@ -134,21 +161,19 @@ func (o *readOptions) scan(in io.Reader) (gate.Scan, error) {
 			return gate.Scan{}, fmt.Errorf("standard input: %w", err)
 		}
 		value = strings.Trim(string(b), "\r\n")
+		clear(b)
 	}
-	if o.can != "" {
-		return scan.FromCAN(value)
-	}
-	s := scan.Recognise([]byte(value))
 	switch {
-	case o.mrz != "" && s.Kind != gate.ScanMRZ:
-		return gate.Scan{}, errors.New("--mrz is no machine readable zone of 3 lines of 30, 2 of 36 or 2 of 44 characters; separate lines by a newline or a slash")
-	case o.qr != "" && s.Kind != gate.ScanVietnamID:
-		return gate.Scan{}, errors.New("--qr is no Vietnamese ID card code: number|old number|name|ddMMyyyy|sex|address|ddMMyyyy")
+	case o.can != "":
+		return scan.FromCAN(value)
+	case o.qr != "":
+		return scan.FromQR(value)
 	}
-	return s, nil
+	return scan.FromMRZ(value)
 }
 
-// time is the trusted time of --at.
+// time is the trusted time of --at. Whole days are those of the machine's
+// zone, unless --at names another by its offset.
 func (o *readOptions) time() (gate.TrustedTime, error) {
 	switch o.at {
 	case "":
@@ -161,48 +186,109 @@ func (o *readOptions) time() (gate.TrustedTime, error) {
 	if err != nil {
 		return gate.TrustedTime{}, fmt.Errorf("--at %q is no time; write for example 2026-11-21T08:00:00+07:00, or untrusted", o.at)
 	}
-	return gate.TrustedTime{Now: t, Trusted: true, Zone: t.Location()}, nil
+	zone := time.Local
+	if _, offset := t.Zone(); offset != 0 {
+		zone = t.Location()
+	}
+	return gate.TrustedTime{Now: t, Trusted: true, Zone: zone}, nil
 }
 
-// card waits for a card, keeps lanes off its reader, and connects.
-func (o *readOptions) card(ctx context.Context) (gate.Card, func(), error) {
-	wctx, cancel := context.WithTimeout(ctx, o.wait)
-	defer cancel()
-	name, err := pcsc.FindCard(wctx, o.reader)
-	if err != nil {
-		if errors.Is(wctx.Err(), context.DeadlineExceeded) {
-			return nil, nil, fmt.Errorf("no card came onto a reader that fits %q within %v: lay the document on the reader, or see `gateagent readers`", o.reader, o.wait)
-		}
-		return nil, nil, err
+// findCard waits for a card and says on which reader it lies and how long
+// that took.
+func (o *readOptions) findCard(ctx context.Context) (name string, waited time.Duration, err error) {
+	if o.wait < 0 || o.reader == "" {
+		return "", 0, errors.New("--wait must not be negative, --reader not empty")
 	}
-	rctx, stop := context.WithCancel(context.WithoutCancel(ctx))
-	ended := make(chan error, 1)
-	reader := pcsc.New(pcsc.Config{Reader: name, Exclusive: !o.shared, LockDir: o.runtime, Log: slog.New(slog.DiscardHandler)})
-	go func() { ended <- reader.Run(rctx) }()
-	done := func() { stop(); <-ended }
-	cctx, cancel := context.WithTimeout(ctx, o.wait+2*time.Second)
+	begin := time.Now()
+	ctx, cancel := context.WithTimeout(ctx, max(o.wait, leastWait))
 	defer cancel()
+	if err := o.busy(ctx); err != nil {
+		return "", 0, err
+	}
+	name, err = pcsc.FindCard(ctx, o.reader)
+	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		err = o.noCard()
+	}
+	return name, time.Since(begin), err
+}
+
+func (o *readOptions) noCard() error {
+	return fmt.Errorf("no card came onto a reader that fits %q within %v: lay the document on the reader, or see `gateagent readers`", o.reader, o.wait)
+}
+
+// busy refuses at once, without waiting for a card, where lanes run on every
+// reader that could be meant.
+func (o *readOptions) busy(ctx context.Context) error {
+	names, err := pcsc.Readers(ctx)
+	if err != nil {
+		return err
+	}
+	var refused error
+	for _, n := range names {
+		if o.reader != "*" && o.reader != n {
+			continue
+		}
+		lock, err := pcsc.Lock(o.runtime, n)
+		if err == nil {
+			return lock.Release()
+		}
+		refused = err
+	}
+	return refused
+}
+
+// connect keeps lanes off the reader and powers its card. release gives both
+// back, until the given time at the latest; it may always be called.
+func (o *readOptions) connect(ctx context.Context, name string) (gate.Card, func(time.Time), error) {
+	nothing := func(time.Time) {}
+	lock, err := pcsc.Lock(o.runtime, name)
+	if err != nil {
+		return nil, nothing, err
+	}
+	watch, stop := context.WithCancel(context.WithoutCancel(ctx))
+	ended := make(chan error, 1)
+	reader := pcsc.New(pcsc.Config{Reader: name, Exclusive: !o.shared, Log: slog.New(slog.DiscardHandler)})
+	go func() { ended <- reader.Run(watch) }()
+	card, err := o.power(ctx, reader)
+	release := func(limit time.Time) {
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			if card != nil {
+				_ = card.Close() // the report is out; the daemon resets what is left
+			}
+			stop()
+			<-ended
+			_ = lock.Release()
+		}()
+		select {
+		case <-done:
+		case <-time.After(time.Until(limit)): // the end of the process frees the rest
+		}
+	}
+	if err != nil {
+		release(time.Now().Add(readTail))
+		release = nothing
+	}
+	return card, release, err
+}
+
+// power connects to the card as soon as the reader's watch sees it.
+func (o *readOptions) power(ctx context.Context, reader *pcsc.Reader) (gate.Card, error) {
+	ctx, cancel := context.WithTimeout(ctx, powerWithin)
+	defer cancel()
+	problem := ""
 	for {
 		select {
-		case err := <-ended:
-			stop()
-			if err == nil {
-				err = errors.New("the reader's task ended")
+		case <-ctx.Done():
+			if problem != "" {
+				return nil, errors.New(problem)
 			}
-			return nil, nil, err
-		case <-cctx.Done():
-			done()
-			return nil, nil, fmt.Errorf("reader %q: the card could not be powered in time", name)
+			return nil, o.noCard()
 		case e := <-reader.Events():
-			if !e.Present || !e.Healthy {
-				continue
+			if problem = e.Problem; e.Present && e.Healthy {
+				return reader.Connect(ctx)
 			}
-			card, err := reader.Connect(cctx)
-			if err != nil {
-				done()
-				return nil, nil, err
-			}
-			return card, func() { _ = card.Close(); done() }, nil
 		}
 	}
 }
