@@ -169,6 +169,9 @@ func TestSecretsStayInMemory(t *testing.T) {
 	for _, leak := range leaks(secrets, places, sent) {
 		t.Error(leak)
 	}
+	if n, err := validRecords(recordSchema(t), string(places["the records"])); err != nil || n < 10 {
+		t.Errorf("record %d does not fit docs/record.schema.json: %v", n+1, err)
+	}
 	l.control(secrets, citizen)
 }
 
