@@ -172,7 +172,7 @@ func guests(w *doc.World, n int) ([]*traveller, error) {
 	c := &caster{world: w, next: 1000}
 	for i := range n {
 		if i%3 == 2 {
-			c.add("traveller by MRZ", c.passport(states()[1+i%3]), byMRZ)
+			c.add("traveller by MRZ", c.passport(states()[1+i/3%3]), byMRZ)
 			continue
 		}
 		c.add("traveller by QR", c.citizen(), nil)
