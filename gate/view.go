@@ -91,13 +91,23 @@ type Screen interface {
 
 // Desk takes what people enter on the pages. The lane implements it for web.
 type Desk interface {
-	// Help is the traveller's help button.
+	TravellerDesk
+	StaffDesk
+}
+
+// TravellerDesk takes what the traveller's screen offers.
+type TravellerDesk interface {
+	// Help is the help button.
 	Help(ctx context.Context) error
 	// EnterCAN takes a card access number keyed in by hand.
 	EnterCAN(ctx context.Context, can Secret) error
-	// ChooseFace is the traveller's answer to the notice before the camera
-	// starts: use my face, or see a person.
+	// ChooseFace is the answer to the notice before the camera starts: use
+	// my face, or see a person.
 	ChooseFace(ctx context.Context, use bool) error
+}
+
+// StaffDesk takes what operators enter.
+type StaffDesk interface {
 	// Resolve records how a named operator resolved a referral. The caller
 	// has checked the operator's PIN.
 	Resolve(ctx context.Context, tx, operator, outcome, reason string) error
