@@ -26,6 +26,7 @@ func check(c *Config, p *places) error {
 	checkGate(c, bad)
 	checkState(c, bad)
 	checkPolicy(c, bad)
+	checkFace(c, bad)
 	checkReader(c, bad)
 	checkSerial(c, bad)
 	checkUplink(c, bad)
@@ -99,6 +100,44 @@ func checkPolicy(c *Config, bad fault) {
 	}
 	if c.Clock.MaxHoldover == 0 {
 		c.Clock.MaxHoldover = Duration(72 * time.Hour)
+	}
+}
+
+func checkFace(c *Config, bad fault) {
+	f := &c.Face
+	if f.MinAge == 0 {
+		f.MinAge = 14
+	}
+	if f.MinAge < 0 || f.MinAge > 120 {
+		bad("face", 0, "min_age", "lies outside 1 to 120")
+	}
+	if f.Source == "" {
+		f.Source = "camera"
+	}
+	if f.Source != "camera" && f.Source != "page" {
+		bad("face", 0, "source", "%q is neither \"camera\" nor \"page\"", f.Source)
+	}
+	if f.Attack == "" {
+		f.Attack = "evaluatory"
+	}
+	if !slices.Contains([]string{"off", "evaluatory", "required"}, f.Attack) {
+		bad("face", 0, "attack", "%q is none of \"off\", \"evaluatory\", \"required\"", f.Attack)
+	}
+	if c.Policy.Face != "required" {
+		return
+	}
+	for _, need := range []struct{ key, value, what string }{
+		{"legal_basis", f.LegalBasis, "the code of the legal basis, carried in every record"},
+		{"pack", f.Pack, "the folder of the model pack"},
+		{"pack_hash", f.PackHash, "the SHA-256 of its pack.json; `gatectl model import` prints it"},
+		{"library", f.Library, "the file of libonnxruntime"},
+	} {
+		if need.value == "" {
+			bad("face", 0, need.key, "is missing: policy.face is \"required\"; name %s", need.what)
+		}
+	}
+	if f.Source == "camera" && f.Device == "" {
+		bad("face", 0, "device", "is missing; name the camera below /dev/v4l/by-id")
 	}
 }
 

@@ -11,6 +11,7 @@ type Config struct {
 	Gate    Gate      `toml:"gate"`
 	State   State     `toml:"state"`
 	Policy  Policy    `toml:"policy"`
+	Face    Face      `toml:"face"`
 	Clock   Clock     `toml:"clock"`
 	Reader  Reader    `toml:"reader"`
 	Scanner []Scanner `toml:"scanner"`
@@ -44,6 +45,22 @@ type Policy struct {
 	Name       string   `toml:"name"`
 	Face       string   `toml:"face"` // "off" or "required": no default
 	RequireCRL []string `toml:"require_crl"`
+}
+
+// Face says how faces are compared; it counts where policy.face is "required".
+type Face struct {
+	LegalBasis      string   `toml:"legal_basis"` // policy code carried in the records
+	MinAge          int      `toml:"min_age"`     // years; default 14
+	Source          string   `toml:"source"`      // "camera" (default) or "page"
+	Device          string   `toml:"device"`      // of source "camera", below /dev/v4l/by-id
+	Pack            string   `toml:"pack"`        // folder of the model pack
+	PackHash        string   `toml:"pack_hash"`   // SHA-256 of its pack.json, hex
+	Library         string   `toml:"library"`     // libonnxruntime
+	CalibrationKeys []string `toml:"calibration_keys"`
+	Demo            bool     `toml:"demo"`   // admit with a pack that has no calibration record
+	Attack          string   `toml:"attack"` // presentation attacks: "off", "evaluatory" (default), "required"
+	Consent         Duration `toml:"consent"`
+	Limit           Duration `toml:"limit"` // of capture and comparison
 }
 
 // Clock says which time is trusted.
