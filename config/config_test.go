@@ -54,8 +54,8 @@ func keysOf(t *testing.T) []string {
 	return keys
 }
 
-// place is where the reference file has a key, as an error names it.
-func place(ref []byte, key string, col int) string {
+// at is where the reference file has a key, as an error names it.
+func at(ref []byte, key string, col int) string {
 	before, _, _ := strings.Cut(string(ref), "\n"+key+" =")
 	return fmt.Sprintf("f:%d:%d: ", strings.Count(before, "\n")+2, col)
 }
@@ -68,15 +68,15 @@ func TestFaultsAreNamed(t *testing.T) {
 	}
 	for _, tc := range []struct{ name, old, new, want string }{
 		{"unknown key", "name = \"SGN-G12\"", "name = \"SGN-G12\"\ncolour = \"red\"", `f:8:1: unknown key "gate.colour"`},
-		{"wrong type", "shared = false", "shared = \"no\"", place(ref, "shared", 10) + "reader.shared:"},
+		{"wrong type", "shared = false", "shared = \"no\"", at(ref, "shared", 10) + "reader.shared:"},
 		{"bad duration", "pulse = \"500ms\"", "pulse = \"500\"", "is no duration"},
-		{"bad duration place", "pulse = \"500ms\"", "pulse = \"500\"", place(ref, "pulse", 9)},
+		{"bad duration place", "pulse = \"500ms\"", "pulse = \"500\"", at(ref, "pulse", 9)},
 		{"negative duration", "pulse = \"500ms\"", "pulse = \"-5s\"", "is no duration"},
 		{"bad size", "1GiB", "1 GB", "is no size"},
 		{"not toml", "[gate]", "[gate", "f:5:"},
 		{"no face word", "face = \"off\"", "", "f:19:1: policy.face: is missing"},
 		{"wrong face word", "face = \"off\"", "face = \"maybe\"", "f:25:1: policy.face:"},
-		{"public address", "127.0.0.1:8480", "0.0.0.0:8480", place(ref, "listen", 1) + "web.listen:"},
+		{"public address", "127.0.0.1:8480", "0.0.0.0:8480", at(ref, "listen", 1) + "web.listen:"},
 		{"bad zone", "Asia/Ho_Chi_Minh", "Asia/Nowhere", "f:9:1: gate.zone:"},
 		{"bad gate", "SGN-G12", "SGN G12", "f:7:1: gate.name:"},
 		{"second scanner", "[barrier]\n", "[[scanner]]\nbaud = 9600\n\n[barrier]\n", "scanner.path: is missing"},
@@ -84,7 +84,7 @@ func TestFaultsAreNamed(t *testing.T) {
 		{"plain broker", "brokers = []", "brokers = [\"tcp://x:1883\"]", "uplink.brokers:"},
 		{"face without a pack", "face = \"off\"", "face = \"required\"", "face.pack: is missing"},
 		{"face without a basis", "face = \"off\"", "face = \"required\"", "face.legal_basis: is missing"},
-		{"attack word", "attack = \"evaluatory\"", "attack = \"maybe\"", place(ref, "attack", 1) + "face.attack:"},
+		{"attack word", "attack = \"evaluatory\"", "attack = \"maybe\"", at(ref, "attack", 1) + "face.attack:"},
 		{"pulse too short", "500ms", "50ms", "barrier.pulse: lies outside"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
