@@ -1,0 +1,202 @@
+// Package engine runs the models of a pack on the processor: it finds faces,
+// measures their quality in the terms of ISO/IEC 29794-5, turns them into
+// templates and gives the advice of the presentation attack models. It is
+// native code underneath and belongs into a process of its own, see
+// match/face/worker.
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"math"
+
+	ort "github.com/yalue/onnxruntime_go"
+
+	"gateagent/gate"
+	"gateagent/match/face/pack"
+	"gateagent/match/face/picture"
+)
+
+// What may be wrong with the content of a picture.
+var (
+	ErrNobody     = errors.New("there is no face in the picture")
+	ErrSeveral    = errors.New("there is more than one face in the picture")
+	ErrUpsideDown = errors.New("the picture is upside down")
+	ErrBlank      = errors.New("the picture shows nothing")
+)
+
+// Engine holds the sessions of one pack. One goroutine uses it at a time.
+type Engine struct {
+	pack      *pack.Pack
+	detector  *model
+	landmarks *model // nil where the detector gives the points
+	embedder  *model
+	attack    []*model
+}
+
+// Template stands for a face. It is as secret as a picture.
+type Template []float32
+
+// Wipe overwrites the template.
+func (t Template) Wipe() { clear(t) }
+
+// Open loads the runtime (libonnxruntime at lib) unless this process has done
+// so before, and every model of the pack. Nothing is read from disk later.
+func Open(p *pack.Pack, lib string) (*Engine, error) {
+	if !ort.IsInitialized() {
+		ort.SetSharedLibraryPath(lib)
+		if err := ort.InitializeEnvironment(ort.WithLogLevelFatal()); err != nil {
+			return nil, fmt.Errorf("ONNX runtime %s does not load: %w; scripts/setup installs it", lib, err)
+		}
+	}
+	e := &Engine{pack: p}
+	if err := e.load(); err != nil {
+		e.Close()
+		return nil, err
+	}
+	return e, nil
+}
+
+func (e *Engine) load() (err error) {
+	d := e.pack.Detector
+	if e.detector, err = load(e.pack, pack.RoleDetector, d.Input, d.Outputs, detectorSizes(d)); err != nil {
+		return err
+	}
+	if l := e.pack.Landmarks; l != nil {
+		if e.landmarks, err = load(e.pack, pack.RoleLandmarks, l.Input, []string{l.Output}, []int{2 * l.Points}); err != nil {
+			return err
+		}
+	}
+	b := e.pack.Embedder
+	if e.embedder, err = load(e.pack, pack.RoleEmbedder, b.Input, []string{b.Output}, []int{b.Dims}); err != nil {
+		return err
+	}
+	for _, a := range e.pack.PAD {
+		m, err := load(e.pack, a.Role, a.Input, []string{a.Output}, []int{a.Class})
+		if err != nil {
+			return err
+		}
+		e.attack = append(e.attack, m)
+	}
+	return nil
+}
+
+// Close frees the sessions. The runtime itself stays loaded: it cannot be
+// loaded twice in one process.
+func (e *Engine) Close() {
+	for _, m := range append([]*model{e.detector, e.landmarks, e.embedder}, e.attack...) {
+		m.close()
+	}
+	*e = Engine{}
+}
+
+// crowd: a face of less than this part of the largest one's width stands
+// behind in the queue and is not before the camera.
+const crowd = 0.4
+
+// Subject finds the one face of a picture. An error wraps ErrNobody,
+// ErrSeveral, ErrUpsideDown or ErrBlank; with ErrSeveral the largest face is
+// given, too.
+func (e *Engine) Subject(p *picture.Picture) (Face, error) {
+	faces, err := e.Faces(p)
+	if err != nil {
+		return Face{}, err
+	}
+	if len(faces) == 0 {
+		return Face{}, ErrNobody
+	}
+	for _, f := range faces[1:] {
+		if f.Width >= crowd*faces[0].Width {
+			return faces[0], ErrSeveral
+		}
+	}
+	if f := faces[0]; f.Points[0].X > f.Points[1].X && f.Points[0].Y > f.Points[3].Y {
+		return f, ErrUpsideDown
+	}
+	return faces[0], nil
+}
+
+// blank: brightness that varies less than this shows nothing, whatever a
+// detector thinks.
+const blank = 4
+
+// Explain looks closer at a picture in which Subject found nobody: it may be
+// blank or upside down.
+func (e *Engine) Explain(p *picture.Picture) error {
+	if p.Contrast() < blank {
+		return ErrBlank
+	}
+	turned := p.TurnOver()
+	defer turned.Wipe()
+	if faces, err := e.Faces(turned); err == nil && len(faces) > 0 {
+		return ErrUpsideDown
+	}
+	return ErrNobody
+}
+
+// Acquire finds the one face and makes its template.
+func (e *Engine) Acquire(p *picture.Picture) (Template, gate.FaceQuality, error) {
+	f, err := e.Subject(p)
+	if errors.Is(err, ErrNobody) {
+		err = e.Explain(p)
+	}
+	if err != nil {
+		return nil, gate.FaceQuality{}, err
+	}
+	q := Measure(p, f)
+	t, err := e.Template(p, f)
+	return t, q, err
+}
+
+// Template aligns the face and embeds it. It has length 1.
+func (e *Engine) Template(p *picture.Picture, f Face) (Template, error) {
+	in := e.pack.Embedder.Input
+	to := make([]picture.Point, 5)
+	for i, at := range e.pack.Embedder.Points {
+		to[i] = picture.Point{X: at[0] * float64(in.Width), Y: at[1] * float64(in.Height)}
+	}
+	s, ok := picture.Fit(f.Points[:], to)
+	if !ok {
+		return nil, ErrNobody
+	}
+	aligned := p.Warp(s, in.Width, in.Height)
+	defer aligned.Wipe()
+	if err := e.embedder.run(aligned); err != nil {
+		return nil, err
+	}
+	defer e.embedder.wipe()
+	t := make(Template, len(e.embedder.values[0]))
+	copy(t, e.embedder.values[0])
+	return t, t.normalise()
+}
+
+func (t Template) normalise() error {
+	var sum float64
+	for _, v := range t {
+		sum += float64(v) * float64(v)
+	}
+	if !(sum > 1e-12) || math.IsInf(sum, 0) {
+		return errors.New("embedder gave no direction")
+	}
+	for i := range t {
+		t[i] = float32(float64(t[i]) / math.Sqrt(sum))
+	}
+	return nil
+}
+
+// Cosine compares two templates of one pack: 1 the same, -1 the opposite, 0
+// also when they cannot be compared.
+func Cosine(a, b Template) float64 {
+	if len(a) != len(b) {
+		return 0
+	}
+	var dot, aa, bb float64
+	for i := range a {
+		x, y := float64(a[i]), float64(b[i])
+		dot, aa, bb = dot+x*y, aa+x*x, bb+y*y
+	}
+	if !(aa > 0 && bb > 0) {
+		return 0
+	}
+	return max(-1, min(1, dot/math.Sqrt(aa*bb)))
+}
