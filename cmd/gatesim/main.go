@@ -37,7 +37,7 @@ func root() *cobra.Command {
 		SilenceErrors: true,
 		Args:          cobra.NoArgs,
 	}
-	cmd.AddCommand(demoCommand())
+	cmd.AddCommand(demoCommand(), cardCommand())
 	return cmd
 }
 
