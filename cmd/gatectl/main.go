@@ -1,6 +1,6 @@
-// Command gatectl is the operator's tool: it builds and inspects allowlists
-// and enrols kiosks. It talks to files only; what it makes is carried to a
-// kiosk or to central by other means.
+// Command gatectl is the operator's tool: it builds and inspects allowlists,
+// enrols kiosks, and makes and measures face model packs. It talks to files
+// only; what it makes is carried to a kiosk or to central by other means.
 package main
 
 import (
@@ -40,13 +40,14 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 func root() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:           "gatectl",
-		Short:         "Build allowlists, enrol kiosks",
+		Short:         "Build allowlists, enrol kiosks, make face model packs",
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
 	for _, family := range []func() *cobra.Command{
 		listCommand,
 		kioskCommand,
+		modelCommand,
 	} {
 		cmd.AddCommand(family())
 	}
