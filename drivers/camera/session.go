@@ -132,14 +132,14 @@ func (s *session) frame(b []byte) (Frame, error) {
 	return grayFrame(b, s.px.layout)
 }
 
-// pace watches over the sequence of pictures.
+// pace watches over the pictures of one attempt, openings anew included.
 type pace struct {
 	wait    time.Duration // until the next picture must be there
 	seed    maphash.Seed
-	last    uint64 // hash of the last picture
-	same    int    // how often it came again
-	changed time.Time
-	broken  int // damaged ones in a row
+	last    uint64    // hash of the last picture
+	same    int       // how often it came again
+	changed time.Time // when the last new picture came
+	broken  int       // damaged ones in a row
 	window  time.Time
 	count   int // buffers since window began
 }
@@ -170,8 +170,8 @@ func (p *pace) fresh(picture []byte, now time.Time, limit time.Duration) error {
 }
 
 // stream delivers pictures until ctx ends or the camera fails.
-func (c *V4L2) stream(ctx context.Context, s *session, out *box, good *time.Time) error {
-	p := &pace{wait: c.firstFrame, seed: maphash.MakeSeed(), changed: time.Now()}
+func (c *V4L2) stream(ctx context.Context, s *session, out *box, p *pace) error {
+	p.wait, p.broken = c.firstFrame, 0
 	last := time.Now()
 	for ctx.Err() == nil {
 		ready, err := c.k.wait(s.fd, pollEvery)
@@ -198,7 +198,7 @@ func (c *V4L2) stream(ctx context.Context, s *session, out *box, good *time.Time
 			return err
 		}
 		if p.broken == 0 {
-			last, *good, p.wait = now, now, c.freezeWait
+			last, p.wait = now, c.freezeWait
 		}
 		if err := c.k.give(s.fd, t.index); err != nil {
 			return fmt.Errorf("%w: %w", ErrVanished, err)
@@ -233,7 +233,7 @@ func (c *V4L2) picture(s *session, t taken, p *pace, now time.Time, out *box) er
 		return err
 	}
 	f.At = now
-	out.put(f)
 	c.setFault(nil)
+	out.put(f)
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"log/slog"
 	"path/filepath"
 	"regexp"
@@ -24,7 +25,7 @@ const (
 	openWait   = 3 * time.Second        // until the driver must have opened the camera
 	firstFrame = 4 * time.Second        // sensors and their exposure take their time
 	freezeWait = 2 * time.Second        // between two pictures later on
-	giveUp     = 5 * time.Second        // without a good picture, replugging included
+	giveUp     = 5 * time.Second        // without a new picture, replugging included
 	redial     = 200 * time.Millisecond // between two tries to open a lost camera
 	pollEvery  = 100 * time.Millisecond // how soon an ended attempt is noticed
 	sameFrames = 10                     // so many equal pictures for freezeWait: the sensor hangs
@@ -159,14 +160,14 @@ func (c *V4L2) Start(ctx context.Context) (<-chan Frame, error) {
 
 // run has the device to itself until ctx ends or it is lost for good.
 func (c *V4L2) run(ctx context.Context, out *box, opened chan<- error) {
-	good := time.Now()
+	p := &pace{seed: maphash.MakeSeed(), changed: time.Now()}
 	for first := true; ; first = false {
 		s, err := c.open()
 		if first {
 			opened <- err
 		}
 		if err == nil {
-			err = c.stream(ctx, s, out, &good)
+			err = c.stream(ctx, s, out, p)
 			if cerr := s.close(); cerr != nil {
 				c.log.Debug("closing the camera", "err", cerr)
 			}
@@ -176,7 +177,7 @@ func (c *V4L2) run(ctx context.Context, out *box, opened chan<- error) {
 		}
 		c.setFault(err)
 		c.log.Warn("camera failed", "err", err)
-		if first && s == nil || time.Since(good) > c.giveUp || errors.Is(err, ErrNoCamera) || errors.Is(err, ErrFlood) {
+		if first && s == nil || time.Since(p.changed) > c.giveUp || errors.Is(err, ErrNoCamera) || errors.Is(err, ErrFlood) {
 			return
 		}
 		select {
