@@ -268,16 +268,7 @@ func (l *Lane) openBarrier(ctx context.Context, tx *transaction) {
 			break
 		}
 	}
-	var code Code
-	if err != nil {
-		l.p.Log.Error("the barrier did not open", "tx", tx.id, "err", err)
-		if tx.passage == "" {
-			tx.passage = PassageRefused
-		}
-		if code = CodeBarrierFailed; errors.Is(err, ErrAdmitTooOld) {
-			code = CodeAdmitTooOld
-		}
-	}
+	code := l.passageCode(ctx, tx, err)
 	l.view.Passage = string(tx.passage)
 	rec := l.stamp(wire.KindPassage, tx.id, time.Now())
 	rec.Passage = &wire.Passage{Result: string(tx.passage), Code: uint32(code)}
@@ -290,6 +281,26 @@ func (l *Lane) openBarrier(ctx context.Context, tx *transaction) {
 		l.view.Reasons = []Code{code}
 		l.stage(StageSeeStaff, "")
 	}
+}
+
+// passageCode says what went wrong at the barrier; 0 when nothing did.
+func (l *Lane) passageCode(ctx context.Context, tx *transaction, err error) Code {
+	if err == nil {
+		return 0
+	}
+	if tx.passage == "" {
+		tx.passage = PassageRefused
+	}
+	switch {
+	case ctx.Err() != nil:
+		l.p.Log.Info("stopping while the gate may be open; nobody sees who passes", "tx", tx.id, "passage", string(tx.passage))
+		return 0
+	case errors.Is(err, ErrAdmitTooOld):
+		l.p.Log.Error("the admission was not carried out", "tx", tx.id, "err", err)
+		return CodeAdmitTooOld
+	}
+	l.p.Log.Error("the barrier failed", "tx", tx.id, "passage", string(tx.passage), "err", err)
+	return CodeBarrierFailed
 }
 
 // showOutcome keeps the outcome on the screen until its time is over, or the
