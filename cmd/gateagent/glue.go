@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -113,7 +114,11 @@ func (b *builder) surroundings() gate.Surroundings {
 	if s.List.Problem != "" {
 		note("warning", "allowlist", s.List.Problem)
 	}
-	if _, trusted := b.clock.Now(); !trusted {
+	now, trusted := b.clock.Now()
+	if code := listCode(s.List, now); code != 0 {
+		note("fault", "allowlist", code.Info().Text+": "+code.Info().Remedy)
+	}
+	if !trusted {
 		note("fault", "clock", gate.CodeClockUntrusted.Info().Text+": "+gate.CodeClockUntrusted.Info().Remedy)
 	}
 	if b.c.Clock.Source == "assume" {
@@ -124,6 +129,17 @@ func (b *builder) surroundings() gate.Surroundings {
 		s.Notices = append(s.Notices, b.up.Notices()...)
 	}
 	return s
+}
+
+// listCode says why the list in force admits nobody; 0 when it may.
+func listCode(list gate.ListStatus, now time.Time) gate.Code {
+	switch {
+	case !list.Present:
+		return gate.CodeListAbsent
+	case !now.Before(list.Expires):
+		return gate.CodeListExpired
+	}
+	return 0
 }
 
 // docRefLen is the length of a document reference in bytes: 128 bits, as the
