@@ -77,10 +77,8 @@ func (d *Daemon) Insert(slot int, h APDUHandler) (*Link, error) {
 	if pid == 0 {
 		return nil, errors.New("virtual reader: its pcscd is stopped")
 	}
-	for end := time.Now().Add(freeWithin); taken(pid, slot); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(end) {
-			return nil, fmt.Errorf("virtual reader: slot %d: another chip lies there: remove it first", slot)
-		}
+	if !awaitEmpty(pid, slot) {
+		return nil, fmt.Errorf("virtual reader: slot %d: another chip lies there: remove it first", slot)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), dialWithin)
 	defer cancel()
@@ -91,6 +89,22 @@ func (d *Daemon) Insert(slot int, h APDUHandler) (*Link, error) {
 	l := &Link{daemon: d, slot: slot, conn: conn, handler: h, log: d.log, done: make(chan struct{})}
 	go l.serve()
 	return l, nil
+}
+
+// AwaitEmpty waits until the daemon has noticed that the chip of a slot was
+// removed; false says that it has not within a few of its rounds.
+func (d *Daemon) AwaitEmpty(slot int) bool {
+	pid := d.PID()
+	return pid == 0 || awaitEmpty(pid, slot)
+}
+
+func awaitEmpty(pid, slot int) bool {
+	for end := time.Now().Add(freeWithin); taken(pid, slot); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			return false
+		}
+	}
+	return true
 }
 
 // Remove takes the chip out of the field, at any moment. It returns when the
