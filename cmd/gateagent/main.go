@@ -55,6 +55,7 @@ result until central has acknowledged it, and goes on when the network is gone.
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          cobra.NoArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(runCommand(), checkCommand(), readCommand(), readersCommand(), pinCommand())
 	return cmd
