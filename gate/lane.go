@@ -164,11 +164,11 @@ func (l *Lane) Run(ctx context.Context) error {
 }
 
 // pending says whether a traveller is there to be served. While a result
-// waits to be stored none is: the next one could not be stored either.
+// waits to be stored none is: the next one could not be stored either. A call
+// for help stays on the staff page meanwhile and is recorded afterwards.
 func (l *Lane) pending() bool {
 	if l.unsaved != nil {
 		l.keepScan(nil)
-		l.help = false
 		return false
 	}
 	fresh := l.card.Present && l.card.Healthy && !l.consumed
