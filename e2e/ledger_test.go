@@ -17,13 +17,28 @@ type held struct {
 	rec    wire.Record
 }
 
-// settled waits until central has acknowledged everything and gives what it
-// holds, oldest first.
-func (r *rig) settled(c *kiosk.Central) []held {
+// settled waits until central holds as many decisions as were made, each
+// admission with its passage, and gives everything it holds, oldest first.
+func (r *rig) settled(c *kiosk.Central, decided int) []held {
 	r.t.Helper()
-	r.mark()
-	r.await("the queue to be empty", settleWithin, func(v view) bool { return v.QueueDepth == 0 && v.Stage != "" })
-	return r.held(c)
+	for end := time.Now().Add(settleWithin); ; time.Sleep(100 * time.Millisecond) {
+		all := r.held(c)
+		decisions, waiting := 0, 0
+		for _, h := range all {
+			switch {
+			case h.rec.Kind == wire.KindPassage:
+				waiting--
+			case h.rec.Kind == wire.KindDecision && h.rec.Decision.Outcome == wire.OutcomeAdmit:
+				waiting++
+				fallthrough
+			case h.rec.Kind == wire.KindDecision:
+				decisions++
+			}
+		}
+		if decisions >= decided && waiting == 0 || time.Now().After(end) {
+			return all
+		}
+	}
 }
 
 func (r *rig) held(c *kiosk.Central) []held {
@@ -75,7 +90,7 @@ func (r *rig) one(all []held, tx, kind string) wire.Record {
 // ledger.
 func (r *rig) balance(c *kiosk.Central, decided int) []held {
 	r.t.Helper()
-	all := r.settled(c)
+	all := r.settled(c, decided)
 	doubled := r.doubles(all)
 	var admissions []time.Time
 	decisions, passages := 0, map[string]int{}

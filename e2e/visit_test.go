@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"sync"
+	"time"
 
 	"gateagent/gate"
 	"gateagent/sim/chip"
@@ -39,6 +40,10 @@ func (f *field) remove() {
 	f.once.Do(func() {
 		f.Close() // a mute chip falls silent for good
 		f.link.Remove()
+		if !f.r.Daemon.AwaitEmpty(0) {
+			f.r.t.Error("the PC/SC daemon does not notice that the card has gone")
+		}
+		time.Sleep(50 * time.Millisecond) // until the agent knows it, too
 	})
 }
 
@@ -50,18 +55,28 @@ func (r *rig) scan(d *doc.Document) {
 	}
 }
 
+// begin has a traveller scan a document and gives the transaction, which waits
+// for the card.
+func (r *rig) begin(d *doc.Document) string {
+	r.t.Helper()
+	r.mark()
+	r.await("the gate to be idle", soon, func(v view) bool { return v.Stage == gate.StageIdle })
+	r.mark()
+	before := r.now().Tx
+	r.scan(d)
+	return r.await("the kiosk to ask for the card", soon, func(v view) bool {
+		return v.Stage == gate.StageNeedCard && v.Tx != before
+	}).Tx
+}
+
 // visit sends one traveller through, up to the outcome, and for an admission
 // up to the passage.
 func (r *rig) visit(d *doc.Document, change func(*chip.Config)) view {
 	r.t.Helper()
-	before := r.now().Tx
-	r.mark()
-	r.scan(d)
-	v := r.await("the kiosk to ask for the card", soon, func(v view) bool { return v.Tx != "" && v.Tx != before })
-	tx := v.Tx
+	tx := r.begin(d)
 	f := r.present(d, change)
 	defer f.remove()
-	v = r.await("a decision", decideWithin, func(v view) bool { return v.Tx == tx && v.decided() })
+	v := r.await("a decision", decideWithin, func(v view) bool { return v.Tx == tx && v.decided() })
 	if v.Outcome == gate.Admit.String() {
 		v = r.await("the passage", soon, func(v view) bool { return v.Tx == tx && v.Passage != "" })
 	}
@@ -77,3 +92,6 @@ func (r *rig) admitted(d *doc.Document) view {
 	}
 	return v
 }
+
+// slow makes a chip of ordinary speed; the others of these tests take no time.
+func slow(c *chip.Config) { c.Model = chip.Slow() }
