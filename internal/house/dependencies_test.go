@@ -2,6 +2,7 @@ package house
 
 import (
 	"go/build"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -21,9 +22,10 @@ func readText(t testing.TB, name string) string {
 	return string(b)
 }
 
-// directModules gives what go.mod requires directly, and the modules of its
-// tools, with their versions.
-func directModules(goMod string) map[string]string {
+// directModules gives, with their versions, what go.mod requires directly, the
+// modules of its tools, and whatever else the code imports (a requirement may
+// be marked indirect by mistake).
+func directModules(goMod string, imports []string) map[string]string {
 	all, direct := map[string]string{}, map[string]string{}
 	var tools []string
 	block := ""
@@ -50,9 +52,9 @@ func directModules(goMod string) map[string]string {
 			tools = append(tools, f[1])
 		}
 	}
-	for _, tool := range tools {
+	for _, p := range append(tools, imports...) {
 		for m, v := range all {
-			if below(tool, m) {
+			if below(p, m) {
 				direct[m] = v
 			}
 		}
@@ -93,9 +95,9 @@ func names(re *regexp.Regexp, text string) []string {
 }
 
 // dependencyFaults compares go.mod with the page.
-func dependencyFaults(goMod, page string) []string {
+func dependencyFaults(goMod, page string, imports []string) []string {
 	var out []string
-	want, got := directModules(goMod), documentedModules(page)
+	want, got := directModules(goMod, imports), documentedModules(page)
 	for m, v := range want {
 		switch row, ok := got[m]; {
 		case !ok:
@@ -115,15 +117,19 @@ func dependencyFaults(goMod, page string) []string {
 
 func TestDependenciesPage(t *testing.T) {
 	goMod, page := readText(t, "go.mod"), readText(t, "docs/dependencies.md")
-	for _, f := range dependencyFaults(goMod, page) {
+	var imports []string
+	for _, f := range loadTree(t).files {
+		imports = slices.AppendSeq(imports, maps.Keys(f.imports()))
+	}
+	for _, f := range dependencyFaults(goMod, page, imports) {
 		t.Error(f)
 	}
 	if got, want := names(packageRow, page), names(setupPackage, readText(t, "scripts/setup")); !slices.Equal(got, want) || len(want) < 10 {
 		t.Errorf("packages on the page: %q, in scripts/setup: %q", got, want)
 	}
-	made := "module m\n\nrequire (\n\ta.example/x v1.0.0\n\ta.example/y v1.0.0\n\ta.example/t v1.0.0 // indirect\n\ta.example/i v1.0.0 // indirect\n)\n\nrequire a.example/z v2.0.0\n\ntool (\n\ta.example/t/cmd/t\n)\n"
+	made := "module m\n\nrequire (\n\ta.example/x v1.0.0\n\ta.example/y v1.0.0\n\ta.example/t v1.0.0 // indirect\n\ta.example/i v1.0.0 // indirect\n\ta.example/u v1.0.0 // indirect\n)\n\nrequire a.example/z v2.0.0\n\ntool (\n\ta.example/t/cmd/t\n)\n"
 	wrong := "| `a.example/x` | v1.0.0 | MIT |\n| `a.example/y` | v1.0.1 | MIT |\n| `a.example/i` | v1.0.0 | MIT |\n"
-	if got := dependencyFaults(made, wrong); len(got) != 4 {
+	if got := dependencyFaults(made, wrong, []string{"a.example/u/sub"}); len(got) != 5 {
 		t.Errorf("on a wrong page only these faults were found: %q", got)
 	}
 }
@@ -136,6 +142,7 @@ func licenceMarks() map[string]string {
 		"BSD-3-Clause": "be used to endorse or promote products",
 		"Apache-2.0":   "Apache License",
 		"EPL-2.0":      "Eclipse Public License - v 2.0",
+		"ISC":          "Permission to use, copy, modify, and distribute this software",
 		"MPL-2.0":      "Mozilla Public License Version 2.0",
 	}
 }

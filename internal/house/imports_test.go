@@ -59,6 +59,10 @@ func homes() map[string][]string {
 		"github.com/pelletier/go-toml/v2":     {"config"},
 		"github.com/spf13/cobra":              {"cmd"},
 		"github.com/coreos/go-systemd/v22":    {"cmd"},
+		"github.com/yalue/onnxruntime_go":     {"match/face"},
+		"github.com/ajroetker/go-jpeg2000":    {"match/face"},
+		"github.com/vladimirvivien/go4vl":     {"drivers/camera"},
+		"github.com/coder/websocket":          {"web"},
 		"github.com/creack/pty":               {"sim"},
 		"golang.org/x":                        {"."},
 	}
