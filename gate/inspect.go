@@ -160,6 +160,7 @@ func (in *inspector) open(ctx context.Context) error {
 	in.access = a
 	if a.Established && a.Protocol != "" {
 		in.set(Check{a.Protocol, Successful, 0, a.Detail})
+		in.chipMapping()
 	}
 	if err == nil {
 		in.rollUpAccess()

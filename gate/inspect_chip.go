@@ -2,16 +2,21 @@ package gate
 
 import "context"
 
-// proveChip proves that the chip is the one that was issued: chip
-// authentication where a proven DG14 promises it, else active authentication
-// by a proven DG15. After a successful chip authentication nothing more is
-// asked.
-func (in *inspector) proveChip(ctx context.Context) error {
+// chipMapping is known with the access. The proof that comes with that mapping
+// is not judged yet, nor EF.CardSecurity, which would prove its key.
+func (in *inspector) chipMapping() {
 	cam := Check{CheckPACECAM, NotSupported, CodeProofNotOffered, ""}
 	if in.access.ChipMapping {
 		cam = Check{CheckPACECAM, Undetermined, CodeProofAlgorithm, "the proof of the mapping is not judged"}
 	}
 	in.set(cam, Check{CheckCardSecurity, NotSupported, CodeNotReadByPolicy, ""})
+}
+
+// proveChip proves that the chip is the one that was issued: chip
+// authentication where a proven DG14 promises it, else active authentication
+// by a proven DG15. After a successful chip authentication nothing more is
+// asked.
+func (in *inspector) proveChip(ctx context.Context) error {
 	proven, err := in.chipAuth(ctx)
 	if err != nil {
 		return err
