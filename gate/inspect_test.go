@@ -146,7 +146,7 @@ func (w watched) ActiveAuthenticate(ctx context.Context, challenge []byte) ([]by
 // inspect reads the subject once. change, when given, prepares the chip's
 // wrapper.
 func (s subject) inspect(f *field, change func(*watched)) *gate.Inspection {
-	f.chip = chip.New(s.doc.ChipConfig())
+	f.chip = s.chip()
 	defer f.chip.Close()
 	session := reader.New(f, reader.Options{})
 	defer session.Close()
@@ -154,8 +154,13 @@ func (s subject) inspect(f *field, change func(*watched)) *gate.Inspection {
 	if change != nil {
 		change(&w)
 	}
-	at := gate.TrustedTime{Now: time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC), Trusted: true}
-	return gate.Inspect(context.Background(), w, s.judge.NewCase(at), s.scan(), gate.InspectOptions{Full: s.full})
+	return gate.Inspect(context.Background(), w, s.kase(), s.scan(), gate.InspectOptions{Full: s.full})
+}
+
+func (s subject) chip() *chip.Chip { return chip.New(s.doc.ChipConfig()) }
+
+func (s subject) kase() gate.Case {
+	return s.judge.NewCase(gate.TrustedTime{Now: time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC), Trusted: true})
 }
 
 // complete checks what every report must fulfil, whatever happened.
