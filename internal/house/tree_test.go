@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -59,9 +60,17 @@ func parseTree(t testing.TB, files map[string]string) *tree {
 	return tr
 }
 
-// loadTree parses the module.
+// loadTree parses the module, once for all tests.
 func loadTree(t testing.TB) *tree {
 	t.Helper()
+	tr, err := parsedModule()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tr
+}
+
+var parsedModule = sync.OnceValues(func() (*tree, error) {
 	tr := &tree{fset: token.NewFileSet()}
 	err := filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
 		if err != nil {
@@ -83,15 +92,12 @@ func loadTree(t testing.TB) *tree {
 		}
 		return tr.add(name, text)
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(tr.files) < 50 {
-		t.Fatalf("only %d files were found below %s: the rules would hold for nothing", len(tr.files), root)
+	if err == nil && len(tr.files) < 50 {
+		err = fmt.Errorf("only %d files were found below %s: the rules would hold for nothing", len(tr.files), root)
 	}
 	tr.sort()
-	return tr
-}
+	return tr, err
+})
 
 func (tr *tree) add(name string, text []byte) error {
 	f, err := parser.ParseFile(tr.fset, name, text, parser.ParseComments)
