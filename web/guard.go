@@ -20,6 +20,7 @@ func (s *Server) guard(next http.Handler) http.Handler {
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
 		h.Set("Cache-Control", "no-store")
+		h.Set("Permissions-Policy", s.permissions())
 		if !s.hosts[r.Host] {
 			http.Error(w, "this page is served to this kiosk alone", http.StatusForbidden)
 			return
@@ -45,4 +46,12 @@ func (s *Server) ownOrigin(r *http.Request) bool {
 	}
 	host, ok := strings.CutPrefix(origin, "http://")
 	return ok && s.hosts[host]
+}
+
+// permissions allows the page its camera only where the kiosk is set up so.
+func (s *Server) permissions() string {
+	if s.cfg.Camera != nil {
+		return "camera=(self), microphone=(), geolocation=()"
+	}
+	return "camera=(), microphone=(), geolocation=()"
 }

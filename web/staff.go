@@ -97,17 +97,23 @@ func (s *Server) about(w http.ResponseWriter, r *http.Request) {
 	reply(w, map[string]any{"operator": operatorOf(r), "reasons": s.cfg.Reasons, "codes": codes})
 }
 
-func (s *Server) staffEvents(w http.ResponseWriter, r *http.Request) {
-	s.stream(w, r, func(v gate.View) any { return v }, func() bool { _, ok := s.operator(r, false); return ok })
+// staffView is a view with what the pages themselves know. It has no picture.
+type staffView struct {
+	gate.View
+	CameraProblem string `json:"camera_problem,omitempty"`
 }
 
-func (s *Server) staffView(w http.ResponseWriter, _ *http.Request) {
+func (s *Server) staffEvents(w http.ResponseWriter, r *http.Request) {
+	s.stream(w, r, func(v gate.View) any { return staffView{v, s.CameraProblem()} }, func() bool { _, ok := s.operator(r, false); return ok })
+}
+
+func (s *Server) staffNow(w http.ResponseWriter, _ *http.Request) {
 	v, known := s.hub.current()
 	if !known {
 		http.Error(w, "the lane has not spoken yet", http.StatusServiceUnavailable)
 		return
 	}
-	reply(w, v)
+	reply(w, staffView{v, s.CameraProblem()})
 }
 
 func (s *Server) resolve(w http.ResponseWriter, r *http.Request) {

@@ -15,14 +15,46 @@ import (
 const deskWait = 2 * time.Second
 
 // travellerView is all that the traveller's screen is ever told: the step to
-// take. No reason, no check, no number.
+// take. No reason, no check, no score, no number.
 type travellerView struct {
-	Stage gate.Stage `json:"stage"`
-	Step  string     `json:"step,omitempty"`
+	Stage gate.Stage     `json:"stage"`
+	Step  string         `json:"step,omitempty"`
+	Face  gate.FaceState `json:"face,omitempty"`
+	Hint  gate.FaceHint  `json:"hint,omitempty"`
+}
+
+func travellerViewOf(v gate.View) any {
+	t := travellerView{Stage: v.Stage, Step: v.Step}
+	if v.Face != nil {
+		t.Face, t.Hint = v.Face.State, v.Face.Hint
+	}
+	return t
 }
 
 func (s *Server) travellerEvents(w http.ResponseWriter, r *http.Request) {
-	s.stream(w, r, func(v gate.View) any { return travellerView{v.Stage, v.Step} }, func() bool { return true })
+	s.stream(w, r, travellerViewOf, func() bool { return true })
+}
+
+// chooseFace takes the answer to the notice before the camera starts. Only
+// the plain word counts as consent.
+func (s *Server) chooseFace(w http.ResponseWriter, r *http.Request) {
+	var in struct {
+		Choice string `json:"choice"`
+	}
+	if !decode(w, r, &in) {
+		return
+	}
+	if in.Choice != "use" && in.Choice != "person" {
+		http.Error(w, "choose use or person", http.StatusBadRequest)
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), deskWait)
+	defer cancel()
+	if err := s.desk.ChooseFace(ctx, in.Choice == "use"); err != nil {
+		s.deskError(w, err)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
 }
 
 func (s *Server) help(w http.ResponseWriter, r *http.Request) {

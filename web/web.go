@@ -34,6 +34,14 @@ type Config struct {
 	Operators []Operator
 	Reasons   []string // what an operator may give as reason
 	Log       *slog.Logger
+
+	// Camera takes the pictures of the kiosk page's own camera; set only
+	// where the browser must own the camera: that makes the browser part of
+	// what is trusted.
+	Camera CameraSink
+	// MirrorAgent says that the agent owns the camera and shows its picture
+	// through Mirror.
+	MirrorAgent bool
 }
 
 // Server is the web room. It is a gate.Screen.
@@ -46,6 +54,7 @@ type Server struct {
 	hosts    map[string]bool // what a Host header may say
 	ready    chan struct{}
 	closing  chan struct{} // closed when the server stops, ends event streams
+	live     *live         // nil without a camera
 }
 
 // New checks the configuration and takes the port.
@@ -57,18 +66,25 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Log == nil {
 		return nil, errors.New("web: no log")
 	}
+	if cfg.Camera != nil && cfg.MirrorAgent {
+		return nil, errors.New("web: the camera is the page's or the agent's, not both")
+	}
 	l, err := net.Listen("tcp", cfg.Listen)
 	if err != nil {
 		return nil, fmt.Errorf("web: %w: is another agent running on this kiosk? choose another web.listen", err)
 	}
 	addr := l.Addr().String()
 	_, port, _ := net.SplitHostPort(addr)
-	return &Server{
+	s := &Server{
 		cfg: cfg, hub: newHub(), sessions: newSessions(cfg.Operators, time.Now), listener: l,
 		hosts:   map[string]bool{addr: true, "localhost:" + port: true},
 		ready:   make(chan struct{}),
 		closing: make(chan struct{}),
-	}, nil
+	}
+	if cfg.Camera != nil || cfg.MirrorAgent {
+		s.live = newLive(cfg.Camera, cfg.Log)
+	}
+	return s, nil
 }
 
 // Addr is the address that the pages are served on.
@@ -105,6 +121,9 @@ func (s *Server) Run(ctx context.Context) error {
 		}
 	})
 	defer stopped()
+	if s.live != nil {
+		go s.live.run(ctx)
+	}
 	close(s.ready)
 	if err := srv.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("web: %w", err)
@@ -126,13 +145,17 @@ func (s *Server) handler() http.Handler {
 	mux.HandleFunc("GET /events", s.travellerEvents)
 	mux.HandleFunc("POST /help", s.help)
 	mux.HandleFunc("POST /can", s.enterCAN)
+	mux.HandleFunc("POST /face", s.chooseFace)
+	mux.HandleFunc("POST /camera/secret", s.cameraSecret)
+	mux.HandleFunc("GET /camera", s.cameraSocket)
 	mux.Handle("GET /static/", http.StripPrefix("/static/", http.FileServerFS(files)))
 	mux.HandleFunc("GET /staff", page("staff.html"))
 	mux.HandleFunc("POST /staff/login", s.login)
 	mux.HandleFunc("POST /staff/logout", s.logout)
 	mux.HandleFunc("GET /staff/about", s.signedIn(s.about))
 	mux.HandleFunc("GET /staff/events", s.signedIn(s.staffEvents))
-	mux.HandleFunc("GET /staff/view", s.signedIn(s.staffView))
+	mux.HandleFunc("GET /staff/view", s.signedIn(s.staffNow))
 	mux.HandleFunc("POST /staff/resolve", s.signedIn(s.resolve))
+	mux.HandleFunc("POST /staff/camera", s.signedIn(s.rearmCamera))
 	return s.guard(mux)
 }

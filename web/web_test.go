@@ -21,12 +21,13 @@ import (
 
 // desk records what the pages ask of the lane.
 type desk struct {
-	mu    sync.Mutex
-	srv   *Server
-	helps int
-	can   string
-	done  []string
-	fail  error
+	mu     sync.Mutex
+	srv    *Server
+	helps  int
+	can    string
+	chosen []bool
+	done   []string
+	fail   error
 }
 
 func (d *desk) Help(context.Context) error {
@@ -49,7 +50,12 @@ func (d *desk) EnterCAN(_ context.Context, can gate.Secret) error {
 	return nil
 }
 
-func (d *desk) ChooseFace(context.Context, bool) error { return nil }
+func (d *desk) ChooseFace(_ context.Context, use bool) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.chosen = append(d.chosen, use)
+	return d.fail
+}
 
 func (d *desk) Resolve(_ context.Context, tx, operator, outcome, reason string) error {
 	d.mu.Lock()
@@ -86,13 +92,12 @@ const pin = "4711-test"
 // serve starts a server with one operator on a free port.
 func serve(t *testing.T) (*Server, *desk) {
 	t.Helper()
-	s, err := New(Config{
-		Listen: "127.0.0.1:0", Log: slog.New(slog.DiscardHandler), Reasons: []string{"identity checked by hand", "not entitled"},
-		Operators: []Operator{{"An Nguyen", passhash.Hash([]byte(pin))}},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	return serveWith(t, func(*Config) {})
+}
+
+// run connects a desk to a server and runs both until the test ends.
+func run(t *testing.T, s *Server) *desk {
+	t.Helper()
 	d := &desk{srv: s}
 	s.SetDesk(d)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -109,7 +114,7 @@ func serve(t *testing.T) (*Server, *desk) {
 			t.Error("the server did not stop")
 		}
 	})
-	return s, d
+	return d
 }
 
 // client is a browser's worth of HTTP.
@@ -224,6 +229,13 @@ func TestTravellerNeverLearnsWhy(t *testing.T) {
 	if got := strings.TrimSpace(nextEvent(t, r)); got != `{"stage":"see_staff"}` {
 		t.Errorf("the stream says %s", got)
 	}
+	s.Show(view(gate.StageReading, func(v *gate.View) {
+		v.Step, v.Face = "dg2", &gate.FaceView{State: gate.FaceCapture, Hint: gate.HintCloser}
+		v.FaceResult = &gate.FaceResult{Verdict: gate.FaceMatched, Score: 0.7, Threshold: 0.45}
+	}))
+	if got := strings.TrimSpace(nextEvent(t, r)); got != `{"stage":"reading","step":"dg2","face":"capture","hint":"closer"}` {
+		t.Errorf("the stream says %s", got)
+	}
 	s.Show(view(gate.StageReading, func(v *gate.View) { v.Step = "dg2" }))
 	if got := strings.TrimSpace(nextEvent(t, r)); got != `{"stage":"reading","step":"dg2"}` {
 		t.Errorf("the stream says %s", got)
@@ -296,6 +308,29 @@ func TestSignInIsBounded(t *testing.T) {
 	}
 }
 
+func TestChoiceGoesToTheLane(t *testing.T) {
+	s, d := serve(t)
+	c := newClient(t, s)
+	for _, tc := range []struct {
+		body string
+		want int
+	}{
+		{`{"choice":"use"}`, 204}, {`{"choice":"person"}`, 204}, {`{}`, 400}, {`{"choice":""}`, 400}, {`{"choice":"yes"}`, 400},
+		{`{"choice":true}`, 400}, {``, 400}, {`{"choice":"use","always":true}`, 400},
+	} {
+		if code, text := c.do("POST", "/face", tc.body); code != tc.want {
+			t.Errorf("%s: %d %s", tc.body, code, text)
+		}
+	}
+	if len(d.chosen) != 2 || !d.chosen[0] || d.chosen[1] {
+		t.Errorf("the lane heard %v", d.chosen)
+	}
+	d.fail = errors.New("nobody was asked")
+	if code, text := c.do("POST", "/face", `{"choice":"use"}`); code != 400 || !strings.Contains(text, "nobody was asked") {
+		t.Errorf("%d %s", code, text)
+	}
+}
+
 func TestCANGoesToTheLane(t *testing.T) {
 	s, d := serve(t)
 	c := newClient(t, s)
@@ -338,7 +373,7 @@ func TestSlowPagesDoNotHoldTheLane(t *testing.T) {
 func TestPagesAreSelfContained(t *testing.T) {
 	s, _ := serve(t)
 	c := newClient(t, s)
-	for _, path := range []string{"/", "/staff", "/static/traveller.css", "/static/traveller.js", "/static/staff.css", "/static/staff.js"} {
+	for _, path := range []string{"/", "/staff", "/static/traveller.css", "/static/traveller.js", "/static/camera.js", "/static/staff.css", "/static/staff.js"} {
 		code, text := c.do("GET", path, "")
 		if code != 200 || len(text) < 200 {
 			t.Errorf("%s: %d, %d bytes", path, code, len(text))

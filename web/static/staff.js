@@ -21,6 +21,12 @@ $("login").addEventListener("submit", async (e) => {
   f.pin.value = "";
   if (r.ok) { err.textContent = ""; start(); } else err.textContent = (await r.text()).trim();
 });
+$("rearm").addEventListener("click", async (e) => {
+  e.target.disabled = true;
+  const r = await post("/staff/camera", {});
+  e.target.disabled = false;
+  if (r.status === 401) leave();
+});
 $("logout").addEventListener("click", async () => { await post("/staff/logout", {}); leave(); });
 
 function leave() {
@@ -57,6 +63,7 @@ function draw(v) {
     vital("policy", v.policy || "none", v.policy ? "" : "bad"));
   $("faceoff").hidden = !v.face_off;
   $("help").hidden = !v.help;
+  $("camera").hidden = !v.camera_problem; $("camerawhy").textContent = v.camera_problem || "";
   $("notices").replaceChildren(...(v.notices || []).map((n) => { const li = el("li", n.level); li.append(el("b", "", n.source), n.text); return li; }));
   drawTx(v);
   drawOpen(v.open || []);
@@ -74,8 +81,35 @@ function drawTx(v) {
     out.append(words[v.outcome], el("small", "", (v.reasons || []).map((c) => codeOf(c).Text).join("; ") || (v.passage ? "passage: " + v.passage.replace("_", " ") : "all checks passed")));
   } else out.append(el("span", "", stages[v.stage] || v.stage));
   $("checks").replaceChildren(...(v.checks || []).map(checkLine));
+  drawFace(v.face_result);
   const t = v.timing_ms || {};
   $("timing").textContent = t.total ? `Decided ${(t.total / 1000).toFixed(2)} s after document and scan were at hand` + (v.list ? ` · allowlist: ${v.list.replaceAll("_", " ")}` : "") : "";
+}
+// What was measured of the face, for staff alone; never a picture.
+const verdicts = { matched: "Same person as on the chip", mismatched: "Not the person on the chip", not_compared: "Not compared" };
+function drawFace(f) {
+  const box = $("face");
+  box.hidden = !f;
+  if (!f) return box.replaceChildren();
+  const part = (x) => Math.max(0, Math.min(100, x * 100)), pct = (x) => Math.round(x * 100) + " %", deg = (x) => Math.round(x) + "°";
+  const head = el("h3", f.verdict, "Face: " + (verdicts[f.verdict] || f.verdict));
+  const rows = [head];
+  if (f.verdict !== "not_compared") {
+    const bar = el("div", "scale" + (f.score < f.threshold ? " below" : "")), fill = el("i"), mark = el("b");
+    fill.style.width = part(f.score) + "%"; mark.style.left = part(f.threshold) + "%";
+    mark.dataset.at = "threshold " + f.threshold.toFixed(3);
+    bar.append(fill, mark);
+    rows.push(bar);
+  }
+  const q = f.quality || {}, list = el("dl");
+  if (f.verdict !== "not_compared") list.append(vital("score", f.score.toFixed(3), f.score < f.threshold ? "bad" : ""), vital("threshold", f.threshold.toFixed(3)));
+  if (q.inter_eye_px) list.append(vital("quality", pct(q.overall)), vital("between the eyes", Math.round(q.inter_eye_px) + " px"), vital("turned · raised · tilted", [q.yaw_deg, q.pitch_deg, q.roll_deg].map(deg).join(" ")),
+    vital("sharpness", pct(q.sharpness)), vital("exposure", pct(q.exposure)), vital("covered", pct(q.occlusion)));
+  list.append(vital("live picture", f.pad < 0 ? "not measured" : pct(f.pad)), vital("pictures", String(f.frames)));
+  rows.push(list);
+  if (f.code) { const i = codeOf(f.code); rows.push(el("p", "", `${f.code} · ${i.Text}${i.Remedy ? " → " + i.Remedy : ""}`)); }
+  rows.push(el("p", "", (f.pack || "no model pack") + (f.admits ? "" : " · for evaluation only, its score admits nobody")));
+  box.replaceChildren(...rows);
 }
 function checkLine(c) {
   const d = el("div", "check " + c.result), body = el("div"), info = codeOf(c.code);

@@ -14,13 +14,35 @@ const words = {
   out_of_order: ["Mời quý khách dùng cửa khác", "Please use another gate"],
   wait: ["Xin chờ", "Please wait"],
 };
+// What the camera wants of the traveller; never how well it goes.
+const hints = {
+  "": ["Nhìn vào khung hình", "Look into the oval"],
+  look_here: ["Nhìn vào đây", "Look here"],
+  closer: ["Lại gần hơn", "Come closer"],
+  back: ["Lùi lại một chút", "Move back a little"],
+  one_person: ["Chỉ một người thôi", "One person only, please"],
+  light: ["Quay về phía có ánh sáng", "Turn towards the light"],
+  hold: ["Tốt rồi, giữ yên", "Good, hold still"],
+  turn_left: ["Quay đầu sang trái", "Turn your head to the left"],
+  turn_right: ["Quay đầu sang phải", "Turn your head to the right"],
+};
+const almost = ["Xin chờ một chút", "One moment, please"];
+// A face step shows only where nothing else is to be said.
+const faceStages = ["need_card", "need_scan", "reading"];
 const steps = ["access", "sod", "chip", "dg1", "dg2"];
 const body = document.body, vi = document.getElementById("vi"), en = document.getElementById("en");
 
-function show(stage, step) {
+function show(stage, step, face, hint) {
   const w = words[stage] || words.wait;
   body.dataset.stage = words[stage] ? stage : "wait";
-  if (vi.textContent !== w[0]) { vi.textContent = w[0]; en.textContent = w[1]; }
+  face = faceStages.includes(stage) && ["ask", "capture", "compare"].includes(face) ? face : "";
+  if (face === "ask" && body.dataset.face !== "ask") asked();
+  body.dataset.face = face;
+  body.dataset.hint = face === "capture" ? hint || "" : "";
+  const said = face === "capture" ? hints[hint] || hints[""] : face === "compare" ? almost : w;
+  if (vi.textContent !== said[0]) { vi.textContent = said[0]; en.textContent = said[1]; }
+  const also = document.querySelector(".also").children;
+  also[0].textContent = face ? w[0] : ""; also[1].textContent = face ? w[1] : "";
   const at = steps.indexOf(step);
   document.querySelectorAll(".progress li").forEach((li, i) => {
     li.className = stage !== "reading" ? "" : i < at ? "done" : i === at ? "now" : "";
@@ -36,7 +58,7 @@ function connect() {
   if (source) source.close();
   heard = Date.now();
   source = new EventSource("/events");
-  source.onmessage = (e) => { heard = Date.now(); const v = JSON.parse(e.data); show(v.stage, v.step); };
+  source.onmessage = (e) => { heard = Date.now(); const v = JSON.parse(e.data); show(v.stage, v.step, v.face, v.hint); };
   source.onopen = () => { heard = Date.now(); };
   source.onerror = () => { show("wait"); };
 }
@@ -51,6 +73,15 @@ document.getElementById("help").addEventListener("click", async (e) => {
   const b = e.currentTarget;
   b.disabled = true;
   try { await fetch("/help", { method: "POST" }); } finally { setTimeout(() => { b.disabled = false; }, 1000); }
+});
+
+// The notice before the camera: two answers of equal weight. Silence is none.
+const choices = document.querySelectorAll(".choices button"), choicenote = document.querySelector(".choicenote");
+function asked() { choicenote.textContent = ""; for (const b of choices) { b.disabled = false; b.blur(); } }
+for (const b of choices) b.addEventListener("click", async () => {
+  for (const x of choices) x.disabled = true;
+  const r = await fetch("/face", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ choice: b.dataset.choice }) }).catch(() => ({ ok: false }));
+  if (!r.ok) { asked(); choicenote.textContent = "Vui lòng thử lại · Please try again"; }
 });
 
 const pad = document.getElementById("pad"), out = document.getElementById("digits"), note = document.getElementById("padnote");
