@@ -85,7 +85,7 @@ func planted(d *doc.Document) []needle {
 		"DG1": d.File(chip.FileDG(1)), "the portrait": f.Image.Bytes, "DG2": d.File(chip.FileDG(2)),
 		"DG14": d.File(chip.FileDG(14)), "DG15": d.File(chip.FileDG(15)), "the security object": d.File(chip.FileSOD),
 	} {
-		for _, w := range windows(raw, 16, max(16, len(raw)/64)) {
+		for _, w := range windows(raw, 16, max(16, len(raw)/24)) {
 			out = append(out, forms("chip bytes of "+name, w)...)
 		}
 	}
@@ -241,7 +241,7 @@ func (l *lobby) control(secrets []needle, d *doc.Document) {
 	if err := l.Append(l.t.Context(), rec); err != nil {
 		l.t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(l.state, "planted"), d.File(chip.FileDG(2))[4000:4400], 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(l.state, "planted"), d.File(chip.FileDG(2))[4000:5000], 0o600); err != nil {
 		l.t.Fatal(err)
 	}
 	got := leaks(secrets, l.places(), l.batches())
