@@ -57,6 +57,6 @@ result until central has acknowledged it, and goes on when the network is gone.
 		Args:          cobra.NoArgs,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(runCommand(), checkCommand(), readCommand(), readersCommand(), pinCommand())
+	cmd.AddCommand(runCommand(), checkCommand(), readCommand(), readersCommand(), pinCommand(), faceWorkerCommand())
 	return cmd
 }

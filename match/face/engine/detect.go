@@ -40,14 +40,20 @@ func detectorSizes(d pack.Detector) []int {
 }
 
 // Faces finds the faces of a picture, largest first. A picture in which none
-// is found is looked at again at half the size with room around it: detectors
+// is found is looked at again, smaller and with room around it: detectors
 // overlook a face that fills the picture.
 func (e *Engine) Faces(p *picture.Picture) ([]Face, error) {
-	faces, err := e.facesAt(p, 1)
-	if err != nil || len(faces) > 0 {
-		return faces, err
+	parts := []float64{1, 0.5}
+	if e.pack.Detector.Kind == pack.TinyFace { // overlooks more
+		parts = []float64{1, 0.5, 0.35, 0.7}
 	}
-	return e.facesAt(p, 0.5)
+	for _, part := range parts {
+		faces, err := e.facesAt(p, part)
+		if err != nil || len(faces) > 0 {
+			return faces, err
+		}
+	}
+	return nil, nil
 }
 
 // facesAt puts the picture into a part of the detector's input, top left for

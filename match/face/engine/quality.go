@@ -51,7 +51,7 @@ func Measure(p *picture.Picture, f Face) gate.FaceQuality {
 const (
 	noseDepth = 0.42
 	mouthDown = 0.99
-	noseDown  = 0.49
+	noseDown  = 0.53
 )
 
 // pose estimates the angles of the head in degrees: yaw is positive when the

@@ -1,0 +1,74 @@
+package worker
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// noDumps forbids core dumps and other processes' looks into this one, before
+// anything secret is in memory.
+func noDumps() error {
+	if err := unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}); err != nil {
+		return err
+	}
+	return unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0)
+}
+
+// confine leaves the process nothing but computing, memory and the files that
+// are open: no opening, no sockets, no programs, no new memory that can be
+// executed. It holds for all threads and for ever. room is the address space
+// that may yet be taken.
+func confine(room uint64) error {
+	used, err := addressSpace()
+	if err != nil {
+		return err
+	}
+	limit := unix.Rlimit{Cur: used + room, Max: used + room}
+	if err := unix.Setrlimit(unix.RLIMIT_AS, &limit); err != nil {
+		return fmt.Errorf("limit of address space: %w", err)
+	}
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 32, Max: 32}); err != nil {
+		return fmt.Errorf("limit of open files: %w", err)
+	}
+	if err := unix.Setrlimit(unix.RLIMIT_FSIZE, &unix.Rlimit{}); err != nil {
+		return fmt.Errorf("limit of file size: %w", err)
+	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		return fmt.Errorf("no new privileges: %w", err)
+	}
+	filter, err := program()
+	if err != nil {
+		return err
+	}
+	prog := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
+	thread, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_TSYNC, uintptr(unsafe.Pointer(&prog)))
+	if errno != 0 {
+		return fmt.Errorf("system call filter: %w", errno)
+	}
+	if thread != 0 {
+		return fmt.Errorf("system call filter: thread %d does not take it", thread)
+	}
+	return nil
+}
+
+// addressSpace is what this process has now, proc_pid_statm(5).
+func addressSpace() (uint64, error) {
+	raw, err := os.ReadFile("/proc/self/statm")
+	if err != nil {
+		return 0, fmt.Errorf("address space: %w", err)
+	}
+	first, _, _ := strings.Cut(string(raw), " ")
+	pages, err := strconv.ParseUint(first, 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("address space: %w", err)
+	}
+	return pages * uint64(os.Getpagesize()), nil
+}

@@ -1,0 +1,8 @@
+package worker
+
+import "golang.org/x/sys/unix"
+
+const machine = unix.AUDIT_ARCH_AARCH64
+
+// local are the calls that only this processor's Linux has.
+var local = []uint32{}

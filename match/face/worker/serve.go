@@ -1,0 +1,303 @@
+package worker
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"runtime/debug"
+	"time"
+
+	"gateagent/gate"
+	"gateagent/match/face/engine"
+	"gateagent/match/face/picture"
+)
+
+// models is what the child asks of the engine. It is wide because it is the
+// whole of what happens to a picture; tests stand in for native code that
+// breaks.
+type models interface {
+	Subject(*picture.Picture) (engine.Face, error)
+	Explain(*picture.Picture) error
+	Template(*picture.Picture, engine.Face) (engine.Template, error)
+	Live(*picture.Picture, engine.Face) (float64, error)
+}
+
+// Rules of what is kept of the live pictures.
+const (
+	// keepable is the overall quality below which a picture is not embedded.
+	keepable = 0.15
+	// otherPerson: two good pictures of one person within seconds are more
+	// alike than this, and those of two people are rarely.
+	otherPerson = 0.2
+)
+
+// session is the child's memory of one traveller.
+type session struct {
+	models models
+	limits picture.Limits
+
+	best     engine.Template
+	quality  gate.FaceQuality
+	portrait engine.Template
+	good     uint32
+	liveSum  float64
+	steady   float64
+}
+
+func (s *session) forget() {
+	s.best.Wipe()
+	s.portrait.Wipe()
+	*s = session{models: s.models, limits: s.limits, steady: 1}
+}
+
+// forgetLive drops what was kept of the person before the camera.
+func (s *session) forgetLive() {
+	s.best.Wipe()
+	s.best, s.quality, s.good, s.liveSum, s.steady = nil, gate.FaceQuality{}, 0, 0, 1
+}
+
+// request is one message of the parent. Its body goes back to the reader, wiped.
+type request struct {
+	kind kind
+	body []byte
+	err  error
+}
+
+// read passes requests on until the input ends. It reads on while one is
+// being answered, so that the end of the parent is seen even when native code
+// never comes back.
+func read(in io.Reader, requests chan<- request, free <-chan []byte) {
+	defer close(requests)
+	for {
+		var buf []byte
+		select {
+		case buf = <-free:
+		default:
+		}
+		k, body, err := readMessage(in, maxRequest, buf)
+		if errors.Is(err, io.EOF) {
+			return
+		}
+		requests <- request{k, body, err}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// lastWords is how long a request may take that is being answered when the
+// parent goes.
+const lastWords = time.Second
+
+// serve answers requests until the input ends, which is how the parent ends
+// it.
+func serve(m models, in io.Reader, out io.Writer) error {
+	s := &session{models: m, limits: picture.DefaultLimits()}
+	s.forget()
+	requests, free := make(chan request), make(chan []byte, 2)
+	go read(in, requests, free)
+	r, ok := <-requests
+	for ok {
+		if r.err != nil {
+			return fmt.Errorf("face worker: request: %w", r.err)
+		}
+		answered := make(chan error, 1)
+		go func(r request) {
+			err := s.reply(r, out)
+			select {
+			case free <- r.body:
+			default:
+			}
+			answered <- err
+		}(r)
+		// The next request may come before the end of this answer is heard of.
+		r, ok = <-requests
+		select {
+		case err := <-answered:
+			if err != nil {
+				return err
+			}
+		case <-time.After(lastWords):
+			return errors.New("face worker: the parent went on or is gone while a request was being answered")
+		}
+	}
+	s.forget()
+	return nil
+}
+
+func (s *session) reply(r request, out io.Writer) error {
+	answer, head, err := s.answer(r.kind, r.body)
+	clear(r.body)
+	if err != nil {
+		err = writeMessage(out, kindFault, nil, fmt.Appendf(nil, "%.1000s", err))
+	} else {
+		err = writeMessage(out, answer, head, nil)
+	}
+	if r.kind == kindEnd {
+		debug.FreeOSMemory() // pages of unpacked pictures go back, and come again as zeros
+	}
+	if err != nil {
+		return fmt.Errorf("face worker: reply: %w", err)
+	}
+	return nil
+}
+
+func (s *session) answer(k kind, body []byte) (kind, any, error) {
+	switch k {
+	case kindBegin, kindEnd:
+		s.forget()
+		return kindDone, nil, nil
+	case kindFrame:
+		l, err := s.frame(body)
+		return kindLook, l, err
+	case kindPortrait:
+		seen, err := s.takePortrait(body)
+		return kindSeen, seen, err
+	case kindCompare:
+		return kindMatch, s.compare(), nil
+	}
+	return 0, nil, fmt.Errorf("request %q is unknown", byte(k))
+}
+
+func (s *session) frame(body []byte) (*Look, error) {
+	var head frameHead
+	data, err := open(body, &head)
+	if err != nil {
+		return nil, err
+	}
+	if int(head.Format) >= len(formats) || head.Width > 1<<16 || head.Height > 1<<16 {
+		return nil, errors.New("a frame's head is out of range")
+	}
+	var p *picture.Picture
+	switch f := formats[head.Format]; f {
+	case picture.RGB, picture.Gray:
+		p, err = picture.Raw(int(head.Width), int(head.Height), f, data, s.limits)
+	default:
+		p, err = picture.Decode(data, f, s.limits)
+	}
+	if err != nil {
+		return &Look{Problem: decodeProblem(err), Live: -1}, nil
+	}
+	defer p.Wipe()
+	return s.look(p)
+}
+
+func (s *session) look(p *picture.Picture) (*Look, error) {
+	l := &Look{Live: -1}
+	face, err := s.models.Subject(p)
+	if l.Problem = contentProblem(err); l.Problem == Fine && err != nil {
+		return nil, err
+	}
+	if l.Problem == Nobody {
+		return l, nil
+	}
+	l.Width = min(8, face.Width/float64(p.Width))
+	l.Quality = engine.Measure(p, face)
+	if l.Problem != Fine || l.Quality.Overall < keepable {
+		return l, nil
+	}
+	t, err := s.models.Template(p, face)
+	if err != nil {
+		return nil, err
+	}
+	if l.Live, err = s.models.Live(p, face); err != nil {
+		t.Wipe()
+		return nil, err
+	}
+	s.keep(t, l)
+	return l, nil
+}
+
+// keep takes a good picture into account.
+func (s *session) keep(t engine.Template, l *Look) {
+	if s.best != nil {
+		like := engine.Cosine(s.best, t)
+		if l.Changed = like < otherPerson; l.Changed {
+			s.forgetLive()
+		} else {
+			s.steady = min(s.steady, like)
+		}
+	}
+	s.good++
+	s.liveSum += l.Live
+	if s.best == nil || l.Quality.Overall > s.quality.Overall {
+		s.best.Wipe()
+		s.best, s.quality, l.Kept = t, l.Quality, true
+		return
+	}
+	t.Wipe()
+}
+
+func (s *session) takePortrait(body []byte) (*Seen, error) {
+	var head portraitHead
+	data, err := open(body, &head)
+	if err != nil {
+		return nil, err
+	}
+	if int(head.Format) >= len(formats) {
+		return nil, errors.New("a portrait's head is out of range")
+	}
+	p, err := picture.Decode(data, formats[head.Format], s.limits)
+	if err != nil {
+		return &Seen{Problem: decodeProblem(err)}, nil
+	}
+	defer p.Wipe()
+	face, err := s.models.Subject(p)
+	if errors.Is(err, engine.ErrNobody) {
+		err = s.models.Explain(p)
+	}
+	if err != nil {
+		if bad := contentProblem(err); bad != Fine {
+			return &Seen{Problem: bad}, nil
+		}
+		return nil, err
+	}
+	s.portrait.Wipe()
+	s.portrait, err = s.models.Template(p, face)
+	if err != nil {
+		return nil, err
+	}
+	return &Seen{Quality: engine.Measure(p, face)}, nil
+}
+
+func (s *session) compare() *Match {
+	if s.best == nil || s.portrait == nil {
+		return &Match{Live: -1}
+	}
+	m := &Match{Have: true, Score: engine.Cosine(s.best, s.portrait), Quality: s.quality, Good: s.good, Steady: s.steady, Live: -1}
+	if live := s.liveSum / float64(s.good); live >= 0 {
+		m.Live = live
+	}
+	return m
+}
+
+func decodeProblem(err error) Problem {
+	switch {
+	case errors.Is(err, picture.ErrTorn):
+		return Torn
+	case errors.Is(err, picture.ErrHuge):
+		return Huge
+	case errors.Is(err, picture.ErrTiny):
+		return Tiny
+	case errors.Is(err, picture.ErrDepth):
+		return Depth
+	case errors.Is(err, picture.ErrAnimated):
+		return Animated
+	}
+	return BadFormat
+}
+
+// contentProblem is Fine for an error of the engine itself.
+func contentProblem(err error) Problem {
+	switch {
+	case errors.Is(err, engine.ErrNobody):
+		return Nobody
+	case errors.Is(err, engine.ErrSeveral):
+		return Several
+	case errors.Is(err, engine.ErrUpsideDown):
+		return UpsideDown
+	case errors.Is(err, engine.ErrBlank):
+		return Blank
+	}
+	return Fine
+}
