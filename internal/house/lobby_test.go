@@ -30,6 +30,11 @@ import (
 
 const lobbyGate = "SGN-G12"
 
+// patience is for a busy machine's disk: a commit that takes too long costs
+// the next traveller their scan, which is as it should be and not the point
+// here.
+const patience = 30 * time.Second
+
 // lobby is one gate inside the test: lane, scanner on a pseudo-terminal, chip
 // protocol, judge, list, outbox and pages are the ones that ship, logging at
 // the debug level. Only the reader (commands go straight to a virtual chip)
@@ -165,7 +170,7 @@ func newLobby(t *testing.T, w *doc.World, listed ...allowlist.Document) *lobby {
 			}
 		})
 	}
-	l.box = ok(offline.Open(ctx, offline.Config{Dir: l.state, Kiosk: "sgn-g12", Log: l.log}))(t)
+	l.box = ok(offline.Open(ctx, offline.Config{Dir: l.state, Kiosk: "sgn-g12", Log: l.log, Timeout: patience}))(t)
 	t.Cleanup(func() { cancel(); running.Wait(); _ = l.box.Close() })
 	trust := filepath.Join(t.TempDir(), "trust")
 	if err := w.WriteTrust(trust, "VNM", "NLD"); err != nil {
@@ -178,7 +183,7 @@ func newLobby(t *testing.T, w *doc.World, listed ...allowlist.Document) *lobby {
 	codes := scan.NewSource(line)
 	l.lane = ok(gate.NewLane(gate.Parts{
 		Gate: lobbyGate, Policy: gate.Policy{Name: "boarding", Face: gate.FaceOff}, Profile: gate.DefaultProfile(),
-		Timing: gate.Timing{Card: 5 * time.Second, Scan: 5 * time.Second, Outcome: 20 * time.Millisecond},
+		Timing: gate.Timing{Card: 5 * time.Second, Scan: 5 * time.Second, Outcome: 20 * time.Millisecond, Store: patience},
 		Cards:  l, Scanner: codes, Barrier: l, Recorder: l, Screen: l, Log: l.log, Clock: lobbyTime,
 		OpenChip: func(t gate.Transmitter) gate.Chip { return reader.New(t, reader.Options{}) },
 		Judge:    document.NewJudge(ok(document.LoadTrust(trust, l.log))(t)),
@@ -246,7 +251,7 @@ func (l *lobby) decision() wire.Record {
 	select {
 	case rec := <-l.decided:
 		return rec
-	case <-time.After(20 * time.Second):
+	case <-time.After(2 * patience):
 		l.t.Fatal("nothing was decided")
 		return wire.Record{}
 	}
