@@ -123,14 +123,11 @@ func (b *builder) devices(context.Context) error {
 	}
 	b.log.Info("trust loaded", "certificates", trust.Certificates())
 	b.judge = document.NewJudge(trust)
-	b.reader = pcsc.New(pcsc.Config{Reader: b.c.Reader.Name, Exclusive: !b.c.Reader.Shared, LockDir: b.runtimeDir(), Log: b.log})
+	b.reader = pcsc.New(pcsc.Config{Reader: b.c.Reader.Name, Exclusive: !b.c.Reader.Shared, LockDir: b.runtimeDir(), LockAlso: defaultRuntime(), Log: b.log})
 	b.add("reader", b.reader.Run, nil)
 	b.scanners = newScanners()
 	for _, s := range b.c.Scanner {
-		port, err := serial.New(serial.Config{
-			Path: s.Path, AllowUnstable: s.AllowUnstable, Baud: s.Baud, Framing: serial.Framing(s.Framing),
-			MaxFrame: s.MaxFrame, IdleGap: s.IdleGap.Std(), Log: b.log,
-		})
+		port, err := serial.New(scannerLine(s, b.log))
 		if err != nil {
 			return err
 		}
@@ -152,20 +149,11 @@ func (b *builder) runtimeDir() string {
 }
 
 func (b *builder) barrier() error {
-	o := b.c.Barrier
-	line, err := serial.New(serial.Config{Path: o.Path, AllowUnstable: o.AllowUnstable, Baud: o.Baud, Framing: serial.FrameRaw, Log: b.log})
+	line, err := serial.New(relayLine(b.c, b.log))
 	if err != nil {
 		return err
 	}
-	cfg := barrier.Config{
-		Profile: barrier.Profile(o.Profile), Pulse: o.Pulse.Std(), Window: o.Passage.Std(), EndOnPassage: o.EndOnPassage, Log: b.log,
-	}
-	if cfg.Profile == barrier.ProfileModbus {
-		cfg.Active, cfg.Address, cfg.Relay, cfg.Input = barrier.Level(o.Active), byte(o.Address), o.Relay, o.Input
-	} else {
-		cfg.Open, cfg.Shut, cfg.Ack, cfg.Passed = o.Open, o.Shut, o.Ack, o.Passed
-	}
-	b.gateOut, err = barrier.New(cfg, line)
+	b.gateOut, err = barrier.New(barrierConfig(b.c, b.log), line)
 	if err != nil {
 		return err
 	}

@@ -63,6 +63,17 @@ func flock(f *os.File) error {
 	}
 }
 
+// sameFolder says whether two names lead to one folder, where the second lock
+// would be refused by the first.
+func sameFolder(a, b string) bool {
+	if filepath.Clean(a) == filepath.Clean(b) {
+		return true
+	}
+	one, err1 := os.Stat(a)
+	two, err2 := os.Stat(b)
+	return err1 == nil && err2 == nil && os.SameFile(one, two)
+}
+
 // holder names who holds the lock, as far as the file says.
 func holder(f *os.File) string {
 	var text [16]byte

@@ -337,3 +337,38 @@ func TestLockHoldsOthersOff(t *testing.T) {
 		_ = other.Release()
 	}
 }
+
+// A lane is seen also by those who look in the other folder.
+func TestLockAlso(t *testing.T) {
+	own, also := t.TempDir(), t.TempDir()
+	held, err := pcsc.Lock(also, slotName(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := start(t, pcsc.Config{Reader: slotName(1), LockDir: own, LockAlso: also})
+	until(t, r, "locked", 5*time.Second, unhealthy)
+	if err := held.Release(); err != nil {
+		t.Fatal(err)
+	}
+	until(t, r, "free", 5*time.Second, func(e gate.CardEvent) bool { return e.Healthy })
+	for _, dir := range []string{own, also} {
+		if _, err := pcsc.Lock(dir, slotName(1)); !errors.Is(err, pcsc.ErrLocked) {
+			t.Errorf("the running reader does not hold its lock in %s: %v", dir, err)
+		}
+	}
+}
+
+// One folder by two names is locked once, and one that cannot be made holds
+// nobody up.
+func TestLockAlsoBestEffort(t *testing.T) {
+	dir := t.TempDir()
+	for _, also := range []string{dir + "/.", "/proc/none/locks"} {
+		ctx, stop := context.WithCancel(t.Context())
+		r := pcsc.New(pcsc.Config{Reader: slotName(1), LockDir: dir, LockAlso: also})
+		done := make(chan struct{})
+		go func() { defer close(done); _ = r.Run(ctx) }()
+		until(t, r, "free", 5*time.Second, func(e gate.CardEvent) bool { return e.Healthy })
+		stop()
+		<-done
+	}
+}

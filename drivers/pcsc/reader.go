@@ -26,6 +26,9 @@ type Config struct {
 	// LockDir, when not empty, is where Run holds the reader's lock while
 	// it drives the reader; see Lock.
 	LockDir string
+	// LockAlso is a second folder, in which the lock is held as well as far
+	// as that folder can be made: where those look who know no LockDir.
+	LockAlso string
 	// Log receives what happens to reader and daemon; nil logs nothing.
 	Log *slog.Logger
 }
@@ -204,13 +207,29 @@ func (r *Reader) watchLocked(ctx context.Context, sc *scard.Context, name string
 	if r.cfg.LockDir != "" {
 		lock, err := Lock(r.cfg.LockDir, name)
 		if err != nil {
-			r.set("", false, err)
-			sleep(ctx, renewLock)
-			return ctx.Err()
+			return r.refused(ctx, err)
 		}
 		defer lock.Release()
 	}
+	if r.cfg.LockAlso != "" && !sameFolder(r.cfg.LockAlso, r.cfg.LockDir) {
+		lock, err := Lock(r.cfg.LockAlso, name)
+		switch {
+		case err == nil:
+			defer lock.Release()
+		case errors.Is(err, ErrLocked):
+			return r.refused(ctx, err)
+		default:
+			r.log.Warn("others cannot see that this reader is in use", "err", err)
+		}
+	}
 	return r.watchReader(ctx, sc, name)
+}
+
+// refused waits a little beside whoever holds the reader.
+func (r *Reader) refused(ctx context.Context, err error) error {
+	r.set("", false, err)
+	sleep(ctx, renewLock)
+	return ctx.Err()
 }
 
 // watchReader follows one reader while it is there; nil says it has gone.
