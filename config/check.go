@@ -3,7 +3,6 @@ package config
 import (
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"net/url"
 	"os"
@@ -12,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"gateagent/internal/passhash"
 )
 
 // gateName is what a gate may be called: it travels in records and lists.
@@ -66,6 +67,9 @@ func checkState(c *Config, bad fault) {
 	}
 	if !filepath.IsAbs(c.State.Dir) {
 		bad("state", 0, "dir", "%q is no absolute path", c.State.Dir)
+	}
+	if c.State.Runtime != "" && !filepath.IsAbs(c.State.Runtime) {
+		bad("state", 0, "runtime", "%q is no absolute path", c.State.Runtime)
 	}
 	if c.State.MaxBytes == 0 {
 		c.State.MaxBytes = 1 << 30
@@ -153,9 +157,7 @@ func checkSerial(c *Config, bad fault) {
 	}
 	for i := range c.Scanner {
 		s := &c.Scanner[i]
-		if s.Path == "" {
-			bad("scanner", i, "path", "is missing; name the device below /dev/serial/by-id")
-		}
+		checkPort("scanner", i, s.Path, "the device", s.AllowUnstable, s.Baud, bad)
 		if s.Baud == 0 {
 			s.Baud = 115200
 		}
@@ -169,10 +171,29 @@ func checkSerial(c *Config, bad fault) {
 			bad("scanner", i, "max_frame", "lies outside 1 to 65536")
 		}
 	}
-	b := &c.Barrier
-	if b.Path == "" {
-		bad("barrier", 0, "path", "is missing; name the relay's device below /dev/serial/by-id")
+	checkBarrier(&c.Barrier, bad)
+}
+
+// unstable matches the kernel's own names of hot-pluggable devices.
+var unstable = regexp.MustCompile(`^/dev/tty(USB|ACM)[0-9]+$`)
+
+// checkPort judges what every serial device has.
+func checkPort(table string, n int, path, what string, allowUnstable bool, baud int, bad fault) {
+	switch {
+	case path == "":
+		bad(table, n, "path", "is missing; name %s below /dev/serial/by-id", what)
+	case !filepath.IsAbs(path):
+		bad(table, n, "path", "%q is no absolute path; name %s below /dev/serial/by-id", path, what)
+	case unstable.MatchString(filepath.Clean(path)) && !allowUnstable:
+		bad(table, n, "path", "%s changes when devices are plugged; use the name below /dev/serial/by-id, or say allow_unstable", path)
 	}
+	if baud < 0 {
+		bad(table, n, "baud", "must not be negative")
+	}
+}
+
+func checkBarrier(b *Barrier, bad fault) {
+	checkPort("barrier", 0, b.Path, "the relay's device", b.AllowUnstable, b.Baud, bad)
 	switch b.Profile {
 	case "modbus":
 		if b.Active != "energised_opens" && b.Active != "energised_shuts" {
@@ -180,6 +201,12 @@ func checkSerial(c *Config, bad fault) {
 		}
 		if b.Address < 1 || b.Address > 247 {
 			bad("barrier", 0, "address", "lies outside 1 to 247")
+		}
+		if b.Relay < 1 || b.Relay > maxRelay {
+			bad("barrier", 0, "relay", "lies outside 1 to %d", maxRelay)
+		}
+		if b.Input < 0 || b.Input > maxInput {
+			bad("barrier", 0, "input", "lies outside 1 to %d; 0 is no sensor", maxInput)
 		}
 	case "timed":
 		if b.Open == "" || b.Shut == "" {
@@ -198,6 +225,12 @@ func checkSerial(c *Config, bad fault) {
 		bad("barrier", 0, "pulse", "lies outside 100ms to 15s")
 	}
 }
+
+// What Modbus relay boards have; drivers/barrier knows the same bounds.
+const (
+	maxRelay = 32
+	maxInput = 8
+)
 
 // framings are the profiles of drivers/serial that suit scanners.
 func framings() []string {
@@ -243,10 +276,9 @@ func checkWeb(c *Config, bad fault) {
 	if c.Web.Listen == "" {
 		c.Web.Listen = "127.0.0.1:8480"
 	}
-	host, _, err := net.SplitHostPort(c.Web.Listen)
-	addr, perr := netip.ParseAddr(host)
-	if err != nil || perr != nil || !addr.IsLoopback() {
-		bad("web", 0, "listen", "%q is no loopback address; the pages are for this machine alone, for example \"127.0.0.1:8480\"", c.Web.Listen)
+	addr, err := netip.ParseAddrPort(c.Web.Listen)
+	if err != nil || !addr.Addr().IsLoopback() {
+		bad("web", 0, "listen", "%q is no loopback address with a port; the pages are for this machine alone, for example \"127.0.0.1:8480\"", c.Web.Listen)
 	}
 }
 
@@ -258,7 +290,7 @@ func checkStaff(c *Config, bad fault) {
 			bad("staff.operator", i, "name", "is missing or longer than 40 characters")
 		case seen[o.Name]:
 			bad("staff.operator", i, "name", "%q is there twice", o.Name)
-		case !strings.HasPrefix(o.PIN, "$argon2id$"):
+		case passhash.Check(o.PIN) != nil:
 			bad("staff.operator", i, "pin", "is no hash; make one with `gateagent pin`")
 		}
 		seen[o.Name] = true

@@ -42,25 +42,46 @@ func Hash(secret []byte) string {
 // ErrMalformed: the stored form is not ours.
 var ErrMalformed = errors.New("the stored hash is malformed")
 
-// Verify says whether the secret belongs to the stored form.
-func Verify(stored string, secret []byte) (bool, error) {
-	parts := strings.Split(stored, "$")
+// stored is a hash taken apart.
+type stored struct {
+	memory, passes uint32
+	lanes          uint8
+	salt, key      []byte
+}
+
+func parse(text string) (stored, error) {
+	parts := strings.Split(text, "$")
 	if len(parts) != 6 || parts[0] != "" || parts[1] != "argon2id" {
-		return false, ErrMalformed
+		return stored{}, ErrMalformed
 	}
 	var version, m, t, p uint32
 	if _, err := fmt.Sscanf(parts[2], "v=%d", &version); err != nil || version != argon2.Version {
-		return false, ErrMalformed
+		return stored{}, ErrMalformed
 	}
 	if _, err := fmt.Sscanf(parts[3], "m=%d,t=%d,p=%d", &m, &t, &p); err != nil ||
 		m == 0 || m > maxMemoryKiB || t == 0 || t > maxPasses || p == 0 || p > 16 {
-		return false, ErrMalformed
+		return stored{}, ErrMalformed
 	}
 	salt, err1 := base64.RawStdEncoding.DecodeString(parts[4])
-	want, err2 := base64.RawStdEncoding.DecodeString(parts[5])
-	if err1 != nil || err2 != nil || len(salt) < 8 || len(want) < 16 || len(want) > 64 {
-		return false, ErrMalformed
+	key, err2 := base64.RawStdEncoding.DecodeString(parts[5])
+	if err1 != nil || err2 != nil || len(salt) < 8 || len(key) < 16 || len(key) > 64 {
+		return stored{}, ErrMalformed
 	}
-	got := argon2.IDKey(secret, salt, t, m, uint8(p), uint32(len(want)))
-	return subtle.ConstantTimeCompare(got, want) == 1, nil
+	return stored{m, t, uint8(p), salt, key}, nil
+}
+
+// Check says whether a stored form is well-formed, without a secret.
+func Check(text string) error {
+	_, err := parse(text)
+	return err
+}
+
+// Verify says whether the secret belongs to the stored form.
+func Verify(text string, secret []byte) (bool, error) {
+	h, err := parse(text)
+	if err != nil {
+		return false, err
+	}
+	got := argon2.IDKey(secret, h.salt, h.passes, h.memory, h.lanes, uint32(len(h.key)))
+	return subtle.ConstantTimeCompare(got, h.key) == 1, nil
 }
