@@ -62,6 +62,9 @@ Exit status: 0 successful, 2 failed, 3 undetermined, 4 aborted, 1 when it
 could not be tried (usage, no reader, no card in time).`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := noCoreDumps(); err != nil {
+				return err
+			}
 			return o.run(cmd.Context(), cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
