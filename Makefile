@@ -36,7 +36,7 @@ lint:
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
 
-# 10,000 insertions at 0.9 s: takes some three hours.
+# 10,000 insertions at 0.9 s on two readers: takes more than an hour.
 soak: setup
 	$(SUDO) $(GO) test -tags soak -run Soak -count=1 -timeout 6h -v ./drivers/pcsc/
 
