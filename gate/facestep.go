@@ -48,13 +48,12 @@ func (l *Lane) showFace(state FaceState, hint FaceHint) {
 }
 
 // ageAllows judges the age by the proven DG1 at the kiosk's day: 0 when the
-// camera may be used.
+// camera may be used. A birth date with open parts counts as the latest it
+// may be, so that nobody too young is taken for older.
 func (l *Lane) ageAllows(d Document) Code {
-	if d.BirthDate.IsZero() {
-		return CodeFaceAgeUnknown
-	}
 	at := l.p.Clock()
-	if !at.Trusted {
+	born, ok := latestBirth(d.Birth)
+	if !ok || !at.Trusted {
 		return CodeFaceAgeUnknown
 	}
 	if at.Zone == nil {
@@ -65,11 +64,25 @@ func (l *Lane) ageAllows(d Document) Code {
 		min = DefaultMinAge
 	}
 	y, m, day := at.Now.In(at.Zone).Date()
-	today := time.Date(y, m, day, 0, 0, 0, 0, time.UTC)
-	if d.BirthDate.AddDate(min, 0, 0).After(today) {
+	if born.AddDate(min, 0, 0).After(time.Date(y, m, day, 0, 0, 0, 0, time.UTC)) {
 		return CodeFaceUnderAge
 	}
 	return 0
+}
+
+// latestBirth is the last day that a birth as exact as the document states it
+// (1999-08-17, 1999-08, 1999) can mean.
+func latestBirth(birth string) (time.Time, bool) {
+	if t, err := time.Parse("2006-01-02", birth); err == nil {
+		return t, true
+	}
+	if t, err := time.Parse("2006-01", birth); err == nil {
+		return t.AddDate(0, 1, -1), true
+	}
+	if t, err := time.Parse("2006", birth); err == nil {
+		return t.AddDate(1, 0, -1), true
+	}
+	return time.Time{}, false
 }
 
 // faceProgress reacts to what has just become known: it starts the camera as

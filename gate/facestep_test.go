@@ -46,7 +46,9 @@ type agedCase struct {
 
 func (c agedCase) Document() (Document, bool) {
 	d, ok := c.fakeCase.Document()
-	d.BirthDate = c.birth
+	if !c.birth.IsZero() {
+		d.Birth = c.birth.Format("2006-01-02")
+	}
 	return d, ok
 }
 
@@ -178,5 +180,17 @@ func TestFaceRequiredNeedsFaces(t *testing.T) {
 	p := Parts{Gate: "G", Policy: Policy{Name: "p", Face: FaceRequired}}
 	if _, err := NewLane(p); err == nil {
 		t.Error("a lane that requires faces was built without any")
+	}
+}
+
+// A birth date with open parts counts as the latest it may be.
+func TestLatestBirth(t *testing.T) {
+	for in, want := range map[string]string{
+		"1999-08-17": "1999-08-17", "1999-02": "1999-02-28", "2000-02": "2000-02-29", "1999": "1999-12-31", "": "", "19": "", "1999-13": "",
+	} {
+		got, ok := latestBirth(in)
+		if ok != (want != "") || ok && got.Format("2006-01-02") != want {
+			t.Errorf("%q: %v %v, want %q", in, got, ok, want)
+		}
 	}
 }

@@ -29,6 +29,9 @@ func checkCommand() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := config.Load(path)
+			if err == nil {
+				err = checkDevices(path, c)
+			}
 			if err != nil {
 				return err
 			}

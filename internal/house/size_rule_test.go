@@ -9,7 +9,7 @@ import (
 // third, for the sake of their tables.
 const (
 	maxFunction     = 60
-	maxTestFunction = 80
+	maxTestFunction = 120
 	maxFile         = 400
 	maxTestFile     = 530
 	maxMain         = 150
