@@ -110,7 +110,8 @@ func (c *CSVReader) header(text string) error {
 	for i := range names {
 		names[i] = strings.ToLower(strings.TrimSpace(names[i]))
 		if !slices.Contains(CSVColumns, names[i]) {
-			return fmt.Errorf("line 1, column %d: %q is none of %s", i+1, names[i], strings.Join(CSVColumns, ","))
+			// Not repeated: a file without its first line begins with a traveller.
+			return fmt.Errorf("line 1, column %d is none of %s; the first line names the columns", i+1, strings.Join(CSVColumns, ","))
 		}
 		if slices.Contains(names[:i], names[i]) {
 			return fmt.Errorf("line 1, column %d: %q stands there twice", i+1, names[i])

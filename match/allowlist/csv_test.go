@@ -191,3 +191,12 @@ func TestAddRejects(t *testing.T) {
 		b.Close()
 	}
 }
+
+// A file whose first line is missing begins with a traveller, who must not
+// stand in the error.
+func TestHeaderIsNotRepeated(t *testing.T) {
+	err := (&CSVReader{}).header("001099000001,VNM,ID")
+	if err == nil || strings.Contains(err.Error(), "001099000001") || !strings.Contains(err.Error(), "column 1") {
+		t.Errorf("error %v", err)
+	}
+}
