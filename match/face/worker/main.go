@@ -60,5 +60,5 @@ func run(args []string, in io.Reader, out io.Writer, load func(*pack.Pack, strin
 	if err := writeMessage(out, kindReady, state, nil); err != nil {
 		return err
 	}
-	return serve(m, in, out)
+	return serve(m, p.Embedder.StartThreshold, in, out)
 }

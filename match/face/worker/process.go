@@ -7,8 +7,10 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -42,6 +44,10 @@ const (
 // spoke nonsense.
 var ErrGone = errors.New("face worker is gone")
 
+// ErrStart says that a worker did not become ready: its pack, its library or
+// the kernel does not suit.
+var ErrStart = errors.New("face worker does not start")
+
 // Process is a running worker. When a request fails with ErrGone, all that it
 // knew is gone and another one has to be started.
 type Process struct {
@@ -54,6 +60,7 @@ type Process struct {
 	state    ready
 	started  time.Duration
 	stopping chan struct{}
+	why      atomic.Pointer[string] // it was killed; nil when it was not
 }
 
 // Start starts a worker and waits until it is ready.
@@ -70,12 +77,12 @@ func Start(ctx context.Context, cfg Config) (*Process, error) {
 	p := &Process{cfg: cfg, turn: make(chan struct{}, 1), dead: make(chan struct{}), said: &tail{}, stopping: make(chan struct{})}
 	begin := time.Now()
 	if err := p.launch(); err != nil {
-		return nil, fmt.Errorf("face worker: %w", err)
+		return nil, fmt.Errorf("%w: %w", ErrStart, err)
 	}
 	if err := p.awaitReady(ctx); err != nil {
-		p.Kill()
+		p.Kill("it was not ready in time")
 		<-p.dead
-		return nil, fmt.Errorf("face worker did not start: %w%s", err, p.said)
+		return nil, fmt.Errorf("%w: %w%s", ErrStart, err, p.said)
 	}
 	p.started = time.Since(begin)
 	p.turn <- struct{}{}
@@ -86,6 +93,19 @@ func Start(ctx context.Context, cfg Config) (*Process, error) {
 }
 
 func (p *Process) launch() error {
+	dir, err := filepath.Abs(p.cfg.Pack.Dir())
+	if err != nil {
+		return err
+	}
+	lib, err := filepath.Abs(p.cfg.Library)
+	if err != nil {
+		return err
+	}
+	args := append(p.cfg.Command[1:len(p.cfg.Command):len(p.cfg.Command)],
+		"--pack", dir, "--pin", p.cfg.Pack.Hash(), "--lib", lib)
+	if p.cfg.Unconfined {
+		args = append(args, "--unconfined")
+	}
 	childIn, in, err := os.Pipe()
 	if err != nil {
 		return err
@@ -93,11 +113,6 @@ func (p *Process) launch() error {
 	out, childOut, err := os.Pipe()
 	if err != nil {
 		return errors.Join(err, childIn.Close(), in.Close())
-	}
-	args := append(p.cfg.Command[1:len(p.cfg.Command):len(p.cfg.Command)],
-		"--pack", p.cfg.Pack.Dir(), "--pin", p.cfg.Pack.Hash(), "--lib", p.cfg.Library)
-	if p.cfg.Unconfined {
-		args = append(args, "--unconfined")
 	}
 	cmd := exec.Command(p.cfg.Command[0], args...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = childIn, childOut, p.said
@@ -124,7 +139,11 @@ func (p *Process) wait() {
 	select {
 	case <-p.stopping:
 	default:
-		p.cfg.Log.Warn("face worker ended by itself", "how", fmt.Sprint(err), "said", p.said.first())
+		why := "it ended by itself"
+		if w := p.why.Load(); w != nil {
+			why = *w
+		}
+		p.cfg.Log.Warn("face worker ended", "why", why, "how", fmt.Sprint(err), "said", p.said.first())
 	}
 	p.in.Close()
 	p.out.Close()
@@ -163,8 +182,9 @@ func (p *Process) Confined() bool { return p.state.Confined == 1 }
 // PID is the process id.
 func (p *Process) PID() int { return p.cmd.Process.Pid }
 
-// Kill ends the process at once.
-func (p *Process) Kill() {
+// Kill ends the process at once. The log says why.
+func (p *Process) Kill(why string) {
+	p.why.CompareAndSwap(nil, &why)
 	p.cmd.Process.Kill()
 }
 
@@ -183,7 +203,7 @@ func (p *Process) Close() {
 		return
 	case <-time.After(lastWords):
 	}
-	p.Kill()
+	p.Kill("it did not end when asked to")
 	<-p.dead
 }
 
@@ -201,9 +221,10 @@ func (p *Process) Resident() (uint64, error) {
 	return pages * uint64(os.Getpagesize()), err
 }
 
-// Begin forgets whoever was before and starts with a new traveller.
-func (p *Process) Begin(ctx context.Context) error {
-	return p.call(ctx, kindBegin, nil, nil, kindDone, nil)
+// Begin forgets whoever was before and starts with a new traveller, whose
+// live pictures must reach the limits.
+func (p *Process) Begin(ctx context.Context, l Limits) error {
+	return p.call(ctx, kindBegin, l, nil, kindDone, nil)
 }
 
 // End wipes everything that the worker knows of the traveller.
@@ -302,13 +323,13 @@ func (p *Process) exchange(k kind, head any, data []byte, want kind) ([]byte, er
 	}
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		p.Kill()
+		p.Kill("it gave no answer in time")
 		return nil, fmt.Errorf("%w: no answer in %v", ErrGone, p.cfg.Request)
 	case err != nil:
-		p.Kill()
+		p.Kill("it does not answer")
 		return nil, fmt.Errorf("%w: %w", ErrGone, err)
 	case got == kindFault:
-		p.Kill() // what broke once may be broken inside
+		p.Kill("its engine failed") // what broke once may be broken inside
 		return nil, fmt.Errorf("%w: %s", ErrGone, printable(body, 200))
 	case got != want:
 		return nil, p.nonsense(fmt.Errorf("reply %q to request %q", byte(got), byte(k)))
@@ -317,6 +338,6 @@ func (p *Process) exchange(k kind, head any, data []byte, want kind) ([]byte, er
 }
 
 func (p *Process) nonsense(err error) error {
-	p.Kill()
+	p.Kill("it speaks nonsense")
 	return fmt.Errorf("%w: it speaks nonsense: %w", ErrGone, err)
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"runtime/debug"
 	"time"
 
@@ -22,20 +23,24 @@ type models interface {
 	Live(*picture.Picture, engine.Face) (float64, error)
 }
 
-// Rules of what is kept of the live pictures.
-const (
-	// keepable is the overall quality below which a picture is not embedded.
-	keepable = 0.15
-	// otherPerson: two good pictures of one person within seconds are more
-	// alike than this, and those of two people are rarely.
-	otherPerson = 0.2
-)
+// otherPerson says how much further apart than the threshold's angle two good
+// pictures must be to show two people. Pictures of one person taken within
+// seconds are much closer, and most people are further from each other; one
+// who is not would not be told apart by the comparison either.
+const otherPerson = 1.2
+
+// likeness is the cosine below which two pictures show two people.
+func likeness(threshold float64) float64 {
+	return math.Cos(min(otherPerson*math.Acos(max(-1, min(1, threshold))), math.Pi))
+}
 
 // session is the child's memory of one traveller.
 type session struct {
 	models models
-	limits picture.Limits
+	size   picture.Limits
+	alike  float64 // pictures less alike show two people
 
+	limits   Limits
 	best     engine.Template
 	quality  gate.FaceQuality
 	portrait engine.Template
@@ -47,7 +52,7 @@ type session struct {
 func (s *session) forget() {
 	s.best.Wipe()
 	s.portrait.Wipe()
-	*s = session{models: s.models, limits: s.limits, steady: 1}
+	*s = session{models: s.models, size: s.size, alike: s.alike, steady: 1}
 }
 
 // forgetLive drops what was kept of the person before the camera.
@@ -91,8 +96,8 @@ const lastWords = time.Second
 
 // serve answers requests until the input ends, which is how the parent ends
 // it.
-func serve(m models, in io.Reader, out io.Writer) error {
-	s := &session{models: m, limits: picture.DefaultLimits()}
+func serve(m models, threshold float64, in io.Reader, out io.Writer) error {
+	s := &session{models: m, size: picture.DefaultLimits(), alike: likeness(threshold)}
 	s.forget()
 	requests, free := make(chan request), make(chan []byte, 2)
 	go read(in, requests, free)
@@ -144,7 +149,10 @@ func (s *session) reply(r request, out io.Writer) error {
 
 func (s *session) answer(k kind, body []byte) (kind, any, error) {
 	switch k {
-	case kindBegin, kindEnd:
+	case kindBegin:
+		s.forget()
+		return kindDone, nil, openAll(body, &s.limits)
+	case kindEnd:
 		s.forget()
 		return kindDone, nil, nil
 	case kindFrame:
@@ -171,9 +179,9 @@ func (s *session) frame(body []byte) (*Look, error) {
 	var p *picture.Picture
 	switch f := formats[head.Format]; f {
 	case picture.RGB, picture.Gray:
-		p, err = picture.Raw(int(head.Width), int(head.Height), f, data, s.limits)
+		p, err = picture.Raw(int(head.Width), int(head.Height), f, data, s.size)
 	default:
-		p, err = picture.Decode(data, f, s.limits)
+		p, err = picture.Decode(data, f, s.size)
 	}
 	if err != nil {
 		return &Look{Problem: decodeProblem(err), Live: -1}, nil
@@ -193,7 +201,7 @@ func (s *session) look(p *picture.Picture) (*Look, error) {
 	}
 	l.Width = min(8, face.Width/float64(p.Width))
 	l.Quality = engine.Measure(p, face)
-	if l.Problem != Fine || l.Quality.Overall < keepable {
+	if l.Problem != Fine || s.limits.Lacks(l.Quality) != "" {
 		return l, nil
 	}
 	t, err := s.models.Template(p, face)
@@ -212,7 +220,7 @@ func (s *session) look(p *picture.Picture) (*Look, error) {
 func (s *session) keep(t engine.Template, l *Look) {
 	if s.best != nil {
 		like := engine.Cosine(s.best, t)
-		if l.Changed = like < otherPerson; l.Changed {
+		if l.Changed = like < s.alike; l.Changed {
 			s.forgetLive()
 		} else {
 			s.steady = min(s.steady, like)
@@ -237,7 +245,7 @@ func (s *session) takePortrait(body []byte) (*Seen, error) {
 	if int(head.Format) >= len(formats) {
 		return nil, errors.New("a portrait's head is out of range")
 	}
-	p, err := picture.Decode(data, formats[head.Format], s.limits)
+	p, err := picture.Decode(data, formats[head.Format], s.size)
 	if err != nil {
 		return &Seen{Problem: decodeProblem(err)}, nil
 	}

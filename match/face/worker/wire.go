@@ -24,7 +24,7 @@ type kind byte
 
 const (
 	// Requests.
-	kindBegin    kind = 'B' // a new traveller: forget everything before
+	kindBegin    kind = 'B' // Limits; a new traveller: forget everything before
 	kindFrame    kind = 'F' // frameHead and a picture
 	kindPortrait kind = 'P' // portraitHead and a picture
 	kindCompare  kind = 'C'
@@ -95,11 +95,43 @@ func formatNumber(f picture.Format) (uint8, error) {
 	return 0, fmt.Errorf("%q is no format of a picture", f)
 }
 
+// Limits is the quality that a live picture needs to be embedded, in the
+// components of ISO/IEC 29794-5. The zero value lets no face through.
+type Limits struct {
+	InterEye  float64 // pixels, at least
+	Yaw       float64 // degrees to either side, at most
+	Pitch     float64
+	Roll      float64
+	Sharpness float64 // 0..1, at least
+	Exposure  float64 // 0..1, at least
+	Occlusion float64 // 0..1, at most
+}
+
+// Lacks names the first component that is not good enough; empty when all are.
+func (l Limits) Lacks(q gate.FaceQuality) string {
+	switch {
+	case !(q.InterEye >= l.InterEye) || l.InterEye <= 0:
+		return "inter_eye"
+	case !(math.Abs(q.Yaw) <= l.Yaw):
+		return "yaw"
+	case !(math.Abs(q.Pitch) <= l.Pitch):
+		return "pitch"
+	case !(math.Abs(q.Roll) <= l.Roll):
+		return "roll"
+	case !(q.Exposure >= l.Exposure):
+		return "exposure"
+	case !(q.Sharpness >= l.Sharpness):
+		return "sharpness"
+	case !(q.Occlusion <= l.Occlusion):
+		return "occlusion"
+	}
+	return ""
+}
+
 // ready tells how the child stands when it begins to serve.
 type ready struct {
 	Confined uint8  // 1: nothing but computing is left to it
 	LoadMS   uint32 // loading and first run of all models
-	Resident uint64 // bytes
 }
 
 // Look is what the child saw in one live picture.

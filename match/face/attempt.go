@@ -1,0 +1,261 @@
+package face
+
+import (
+	"context"
+	"errors"
+	"hash/maphash"
+	"sync"
+	"time"
+
+	"gateagent/gate"
+	"gateagent/match/face/picture"
+	"gateagent/match/face/worker"
+)
+
+// attempt is one traveller before the camera. Its loop alone speaks with the
+// worker until Compare does; both go through the worker's own queue.
+type attempt struct {
+	m      *Matcher
+	tx     string
+	cancel context.CancelFunc
+	done   chan struct{} // the loop has ended, the camera is off
+	hints  chan gate.FaceHint
+	closed sync.Once
+
+	mu      sync.Mutex
+	proc    *worker.Process // that knows this traveller; nil before
+	failed  gate.Code       // for good
+	dark    gate.Code       // the camera delivers no more; good pictures stay good
+	frames  int             // looked at
+	good    int             // good ones of the person who is there now
+	seen    [sights]int
+	turns   challenge
+	changed chan struct{}
+}
+
+// sight is what a picture showed, counted to say at the end why no good one
+// came.
+type sight int
+
+const (
+	sawNobody sight = iota
+	sawSeveral
+	sawPoor
+	sawGood
+	sights
+)
+
+// Begin starts the camera; it implements gate.Faces.
+func (m *Matcher) Begin(ctx context.Context, tx string) gate.FaceAttempt {
+	ctx, cancel := context.WithCancel(ctx)
+	a := &attempt{
+		m: m, tx: tx, cancel: cancel,
+		done: make(chan struct{}), hints: make(chan gate.FaceHint, 1), changed: make(chan struct{}),
+	}
+	go func() {
+		defer close(a.done)
+		a.run(ctx)
+	}()
+	return a
+}
+
+// Guidance implements gate.FaceAttempt.
+func (a *attempt) Guidance() <-chan gate.FaceHint { return a.hints }
+
+// Close implements gate.FaceAttempt.
+func (a *attempt) Close() {
+	a.closed.Do(func() {
+		a.cancel()
+		<-a.done
+	})
+}
+
+// run holds the matcher's turn and wipes the worker's memory at the end.
+func (a *attempt) run(ctx context.Context) {
+	select {
+	case <-a.m.turn:
+	case <-ctx.Done():
+		return
+	}
+	defer func() { a.m.turn <- struct{}{} }()
+	p, err := a.m.process(ctx)
+	if err != nil {
+		return // outcome says why when it is asked
+	}
+	defer a.wipe(p)
+	if err := p.Begin(ctx, a.m.cfg.Policy.Limits); err != nil {
+		a.fail(gate.CodeFaceWorker, "begin", err)
+		return
+	}
+	a.update(func() { a.proc = p })
+	a.capture(ctx, p)
+	<-ctx.Done() // the worker keeps the best picture until Close
+}
+
+// wipe makes the worker forget; one that does not within a request's time is
+// ended, and one that has grown too large is replaced.
+func (a *attempt) wipe(p *worker.Process) {
+	if !a.m.sound(context.Background(), p) {
+		p.Kill("it did not forget a traveller")
+	}
+}
+
+func (a *attempt) update(change func()) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	change()
+	close(a.changed)
+	a.changed = make(chan struct{})
+}
+
+// fail ends the attempt for good.
+func (a *attempt) fail(code gate.Code, doing string, err error) {
+	a.m.cfg.Log.Warn("face attempt failed", "tx", a.tx, "doing", doing, "code", uint32(code), "err", err)
+	a.update(func() { a.failed = code })
+}
+
+// lose says that no more pictures come.
+func (a *attempt) lose(doing string, err error) {
+	a.m.cfg.Log.Warn("camera failed", "tx", a.tx, "doing", doing, "err", err)
+	a.update(func() { a.dark = gate.CodeFaceCamera })
+}
+
+// restEvery is the pace of pictures once enough good ones are there.
+const restEvery = 250 * time.Millisecond
+
+// capture feeds live pictures to the worker until ctx ends or there are no
+// more.
+func (a *attempt) capture(ctx context.Context, p *worker.Process) {
+	frames, err := a.m.cfg.Source.Frames(ctx)
+	if err != nil {
+		a.lose("start", err)
+		return
+	}
+	fresh := make(chan Frame)
+	go newest(ctx, frames, fresh)
+	stall := time.NewTimer(a.m.cfg.Policy.Stall)
+	defer stall.Stop()
+	seed, last := maphash.MakeSeed(), uint64(0)
+	for {
+		var f Frame
+		var open bool
+		select {
+		case <-ctx.Done():
+			return
+		case <-stall.C:
+			a.lose("wait", errors.New("no new picture; is it frozen?"))
+			return
+		case f, open = <-fresh:
+		}
+		if !open {
+			if ctx.Err() == nil {
+				a.lose("wait", errors.New("it ended by itself"))
+			}
+			return
+		}
+		// A sensor never gives the same picture twice; a frozen one does.
+		sum := maphash.Bytes(seed, f.Data)
+		if sum == last {
+			clear(f.Data)
+			continue
+		}
+		last = sum
+		stall.Reset(a.m.cfg.Policy.Stall)
+		if !a.look(ctx, p, f) {
+			return
+		}
+	}
+}
+
+// look gives one picture to the worker; false ends the capture.
+func (a *attempt) look(ctx context.Context, p *worker.Process, f Frame) bool {
+	l, err := p.Look(ctx, f.Width, f.Height, picture.Format(f.Format), f.Data)
+	switch {
+	case ctx.Err() != nil:
+		return false
+	case err != nil:
+		a.fail(gate.CodeFaceWorker, "look", err)
+		return false
+	}
+	what, hint := a.judge(l)
+	enough := false
+	a.update(func() {
+		a.frames++
+		a.seen[what]++
+		if l.Changed {
+			a.good, a.turns = 0, challenge{}
+		}
+		if what == sawGood {
+			a.good++
+		}
+		enough = a.good >= a.m.cfg.Policy.Pictures
+		if a.m.cfg.Policy.Challenge && enough {
+			if a.turns.side == 0 {
+				a.turns = newChallenge()
+			}
+			hint, enough = a.turns.take(l, what, hint)
+		}
+	})
+	a.tell(hint)
+	if enough {
+		sleep(ctx, restEvery)
+	}
+	return true
+}
+
+// tell replaces a hint that nobody has taken.
+func (a *attempt) tell(h gate.FaceHint) {
+	select {
+	case <-a.hints:
+	default:
+	}
+	select {
+	case a.hints <- h:
+	default:
+	}
+}
+
+// newest passes on the newest picture and wipes those it replaces, so that a
+// camera that floods is no load.
+func newest(ctx context.Context, in <-chan Frame, out chan<- Frame) {
+	defer close(out)
+	for {
+		f, open := <-in
+		for open {
+			var newer Frame
+			var sent bool
+			select {
+			case newer, open = <-in:
+			case out <- f:
+				sent = true
+			case <-ctx.Done():
+				clear(f.Data)
+				drain(in)
+				return
+			}
+			if sent {
+				break
+			}
+			if open {
+				clear(f.Data)
+				f = newer
+				continue
+			}
+			select { // the last one
+			case out <- f:
+			case <-ctx.Done():
+				clear(f.Data)
+			}
+		}
+		if !open {
+			return
+		}
+	}
+}
+
+// drain wipes what a camera still delivers until it has stopped.
+func drain(in <-chan Frame) {
+	for f := range in {
+		clear(f.Data)
+	}
+}
