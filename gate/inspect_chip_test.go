@@ -24,13 +24,12 @@ func lies() []lie {
 		return lie{fmt.Sprintf("%04X", sw), func([]byte) []byte { return []byte{byte(sw >> 8), byte(sw)} }}
 	}
 	return []lie{
-		status(0x6F00), status(0x6982), status(0x6A82), status(0x6300), status(0x63C1), status(0x6988), status(0x9000), status(0x6282),
+		status(0x6F00), status(0x6982), status(0x6A82), status(0x6300), status(0x9000),
 		status(0x6700), status(0x6C10), status(0x6110),
 		{"noise", func([]byte) []byte { return append(bytes.Repeat([]byte{0xDE, 0xAD, 0x87}, 9), 0x90, 0) }},
 		{"one bit", func(b []byte) []byte { b = slices.Clone(b); b[len(b)/2] ^= 4; return b }},
 		{"half", func(b []byte) []byte { return b[:max(2, len(b)/2)] }},
 		{"nothing", func([]byte) []byte { return nil }},
-		{"one byte", func([]byte) []byte { return []byte{0x90} }},
 		{"far too much", func([]byte) []byte { return make([]byte, 70000) }},
 	}
 }
@@ -53,7 +52,7 @@ func judgeLie(l lie, e exchange, plan []exchange) verdict {
 	switch ins := e.apdu[1]; {
 	case e.index < begins, ins == 0x22, l.name == "6C10", l.name == "6110":
 		v = verdict{survive: true, unclear: true, ran: fail}
-	case last && (l.name == "6300" || l.name == "63C1"):
+	case last && l.name == "6300":
 		v.ran = abrt
 	default:
 		v.unclear = l.name == "one bit" || l.name == "half" || l.name == "noise"
@@ -66,6 +65,9 @@ func judgeLie(l lie, e exchange, plan []exchange) verdict {
 // the running step.
 func TestInspectLies(t *testing.T) {
 	for _, s := range subjects(t) {
+		if s.name == "passport" { // read in full, it is asked the same and more
+			continue
+		}
 		plan := &field{at: -1}
 		base := s.inspect(plan, nil)
 		same := map[gate.CheckID]gate.Result{}

@@ -51,19 +51,29 @@ func must[T any](t testing.TB) func(T, error) T {
 // and active authentication by ECDSA, and the passport read in full.
 func subjects(t *testing.T) []subject {
 	t.Helper()
-	w, dir := doc.NewWorld(5), t.TempDir()
-	if err := w.WriteTrust(dir, "VNM", "D"); err != nil {
-		t.Fatal(err)
-	}
-	judge := document.NewJudge(must[*document.Trust](t)(document.LoadTrust(dir, slog.New(slog.DiscardHandler))))
-	card := must[*doc.Document](t)(w.VietnamID(w.Citizen(1), doc.PortraitSize(3000),
-		doc.PACEWith(chip.AES128, "P-256"), doc.ChipAuthWith(doc.ChipAuth{Cipher: chip.AES128, Curve: "P-256"})))
-	passport := must[*doc.Document](t)(w.Passport(w.Foreigner(1), doc.PortraitSize(3000), doc.OnlyBAC(),
-		doc.ActiveAuthWith(doc.Algorithm{Curve: "P-256", Hash: crypto.SHA256})))
-	return []subject{
-		{"card", card, judge, false}, {"passport", passport, judge, false}, {"passport in full", passport, judge, true},
-	}
+	made.Do(func() {
+		w, dir := doc.NewWorld(5), t.TempDir()
+		rsa := doc.Algorithm{RSA: 2048, Hash: crypto.SHA256} // quick to verify
+		must[*doc.State](t)(w.AddState("VNM", doc.AuthorityConfig{Country: "VN", Name: "CSCA", CA: rsa, Signer: rsa}))
+		if err := w.WriteTrust(dir, "VNM", "UTO"); err != nil {
+			t.Fatal(err)
+		}
+		judge := document.NewJudge(must[*document.Trust](t)(document.LoadTrust(dir, slog.New(slog.DiscardHandler))))
+		card := must[*doc.Document](t)(w.VietnamID(w.Citizen(1), doc.PortraitSize(3000),
+			doc.PACEWith(chip.AES128, "P-256"), doc.ChipAuthWith(doc.ChipAuth{Cipher: chip.AES128, Curve: "P-256"})))
+		passport := must[*doc.Document](t)(w.Passport(w.Foreigner(0), doc.PortraitSize(3000), doc.OnlyBAC(),
+			doc.ActiveAuthWith(doc.Algorithm{Curve: "P-256", Hash: crypto.SHA256})))
+		cast = []subject{
+			{"card", card, judge, false}, {"passport", passport, judge, false}, {"passport in full", passport, judge, true},
+		}
+	})
+	return cast
 }
+
+var (
+	made sync.Once
+	cast []subject
+)
 
 // scan opens the card by its number, the passport by its printed lines.
 func (s subject) scan() gate.Scan {
