@@ -190,6 +190,7 @@ func (r *rig) explained(v view) {
 	r.t.Helper()
 	if len(v.Reasons) == 0 {
 		r.t.Errorf("no reason is given: %s", v.line())
+		return
 	}
 	for _, c := range v.Reasons {
 		if i := c.Info(); i.Text == "" || i.Text == "unlisted code" {
