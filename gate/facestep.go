@@ -175,6 +175,7 @@ func (l *Lane) awaitChoice(ctx context.Context, tx *transaction) {
 func (l *Lane) awaitVerdict(ctx context.Context, tx *transaction) {
 	f := tx.face
 	l.showFace(FaceCompare, "")
+	outer := ctx
 	ctx, cancel := context.WithTimeout(ctx, l.p.Timing.Face)
 	defer cancel()
 	done := make(chan struct{})
@@ -193,13 +194,12 @@ func (l *Lane) awaitVerdict(ctx context.Context, tx *transaction) {
 			l.view.FaceResult = &res
 			return
 		case ended:
-			select {
-			case <-done:
-				f.result = res
-				l.view.FaceResult = &res
-			case <-time.After(inspectGrace):
+			if !l.awaitEnd(outer, tx, done) {
 				f.result = FaceResult{Code: CodeFaceWorker}
+				return
 			}
+			f.result = res
+			l.view.FaceResult = &res
 			return
 		}
 	}

@@ -306,6 +306,26 @@ func (l *Lane) store(ctx context.Context, rec wire.Record) error {
 	return l.p.Recorder.Append(ctx, rec)
 }
 
+// storeServing stores beside the loop, which goes on serving the desk: a call
+// for help must not wait for a slow disk.
+func (l *Lane) storeServing(ctx context.Context, rec wire.Record) error {
+	done := make(chan struct{})
+	var err error
+	go func() {
+		defer close(done)
+		err = l.store(ctx, rec)
+	}()
+	for {
+		switch l.await(ctx, nil, done) {
+		case finished:
+			return err
+		case ended:
+			<-done // bounded by the store's own time
+			return err
+		}
+	}
+}
+
 func newTx() string {
 	b := make([]byte, 16)
 	_, _ = rand.Read(b) // never fails (crypto/rand)

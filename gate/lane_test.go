@@ -26,6 +26,7 @@ type rig struct {
 	mu         sync.Mutex
 	records    []wire.Record
 	storeErr   error
+	storeSlow  time.Duration
 	opened     int
 	passage    PassageResult
 	openErr    error
@@ -68,6 +69,11 @@ func (r *rig) Append(_ context.Context, rec wire.Record) error {
 	defer r.mu.Unlock()
 	if r.storeErr != nil {
 		return r.storeErr
+	}
+	if r.storeSlow > 0 {
+		r.mu.Unlock()
+		time.Sleep(r.storeSlow)
+		r.mu.Lock()
 	}
 	r.records = append(r.records, rec)
 	return nil
@@ -422,4 +428,35 @@ func TestLaneCardNeverThere(t *testing.T) {
 	r.card(false)
 	r.card(true)
 	wantOutcome(t, r.decision(0), "admit")
+}
+
+// A slow disk does not keep a call for help from the staff.
+func TestLaneHelpDuringSlowStore(t *testing.T) {
+	r := newRig(t)
+	r.storeSlow = 800 * time.Millisecond
+	r.visit()
+	r.wait("decides", func() bool { return r.last.Stage == StageReading })
+	time.Sleep(50 * time.Millisecond)
+	begin := time.Now()
+	if err := r.lane.Help(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	r.wait("staff see it", func() bool { return r.last.Help })
+	if took := time.Since(begin); took > 400*time.Millisecond {
+		t.Errorf("staff saw it after %v", took)
+	}
+}
+
+// A driver that ignores its context costs the grace and no more; the evidence
+// of the abandoned reading is wiped when it comes back.
+func TestLaneAbandonsReading(t *testing.T) {
+	r := newRig(t)
+	release := make(chan struct{})
+	r.read = func(context.Context, File) ([]byte, error) {
+		<-release
+		return nil, &ChipError{Kind: ChipDevice, Code: CodeReaderFault, Step: "read"}
+	}
+	r.visit()
+	wantOutcome(t, r.decision(0), "refer", CodeReaderOutOfOrder)
+	close(release)
 }

@@ -63,6 +63,21 @@ func (r *reading) run(ctx context.Context) {
 	}
 }
 
+// abandon leaves a reading that outlived its grace to itself: it wipes its own
+// evidence when it comes back after all.
+func (r *reading) abandon(done <-chan struct{}) {
+	go func() {
+		<-done
+		r.scan.Wipe()
+		if r.kase != nil {
+			r.kase.Wipe()
+		}
+		if r.out != nil {
+			r.out.Portrait.Image.Wipe()
+		}
+	}()
+}
+
 // ask looks the document up; a document that failed meanwhile is refused by
 // the decision, whatever the list says.
 func (r *reading) ask(d Document) ListAnswer {

@@ -158,9 +158,9 @@ func (l *Lane) inspect(ctx context.Context, tx *transaction) attempt {
 		case chosen, documentKnown:
 			l.faceProgress(outer, tx)
 		case ended: // stopping, help, or the deadline: the reading honours it
-			select {
-			case <-done:
-			case <-time.After(inspectGrace):
+			if !l.awaitEnd(outer, tx, done) {
+				work.abandon(done)
+				tx.scan = Scan{} // the abandoned reading owns it now
 				tx.decision = Decision{Refer, []Code{CodeReaderOutOfOrder}}
 				return !again
 			}
@@ -172,6 +172,30 @@ func (l *Lane) inspect(ctx context.Context, tx *transaction) attempt {
 			}
 			tx.take(work)
 			return !again
+		}
+	}
+}
+
+// awaitEnd gives a reading or comparison whose context has ended its grace to
+// come back, and serves the desk meanwhile. It says whether it came back.
+func (l *Lane) awaitEnd(ctx context.Context, tx *transaction, done <-chan struct{}) bool {
+	grace := time.NewTimer(inspectGrace)
+	defer grace.Stop()
+	for {
+		switch l.await(ctx, grace.C, done) {
+		case finished:
+			return true
+		case helped:
+			l.help, tx.helpAsked = false, true
+		case timedOut:
+			return false
+		case ended: // the agent is stopping
+			select {
+			case <-done:
+				return true
+			case <-grace.C:
+				return false
+			}
 		}
 	}
 }
@@ -233,7 +257,7 @@ func reasonsOf(failing []Check, overall Result) []Code {
 func (l *Lane) record(ctx context.Context, tx *transaction) {
 	begin := time.Now()
 	rec := l.decisionRecord(tx)
-	err := l.store(ctx, rec)
+	err := l.storeServing(ctx, rec)
 	tx.phases["store"] = time.Since(begin).Milliseconds()
 	if err != nil {
 		l.p.Log.Error("the result could not be stored; nobody is admitted", "tx", tx.id, "err", err)
@@ -273,7 +297,7 @@ func (l *Lane) openBarrier(ctx context.Context, tx *transaction) {
 	rec := l.stamp(wire.KindPassage, tx.id, time.Now())
 	rec.Passage = &wire.Passage{Result: string(tx.passage), Code: uint32(code)}
 	// Also while stopping: what was seen at the gate is worth the wait.
-	if err := l.store(context.WithoutCancel(ctx), rec); err != nil {
+	if err := l.storeServing(context.WithoutCancel(ctx), rec); err != nil {
 		l.p.Log.Error("the passage could not be stored; it is reported as unknown after a restart", "tx", tx.id, "err", err)
 		l.unsaved = &rec
 	}
