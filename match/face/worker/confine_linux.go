@@ -20,6 +20,27 @@ func noDumps() error {
 	return unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0)
 }
 
+// closeInherited closes files that the agent, or whoever started it, left
+// open for its children by mistake.
+func closeInherited() error {
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		fd, err := strconv.Atoi(e.Name())
+		if err != nil || fd <= 2 {
+			continue
+		}
+		// The Go runtime's own are no files of the system.
+		to, err := os.Readlink("/proc/self/fd/" + e.Name())
+		if err == nil && !strings.HasPrefix(to, "anon_inode:") {
+			unix.Close(fd)
+		}
+	}
+	return nil
+}
+
 // confine leaves the process nothing but computing, memory and the files that
 // are open: no opening, no sockets, no programs, no new memory that can be
 // executed. It holds for all threads and for ever. room is the address space

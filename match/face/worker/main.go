@@ -39,6 +39,9 @@ func run(args []string, in io.Reader, out io.Writer, load func(*pack.Pack, strin
 	if err := noDumps(); err != nil {
 		return fmt.Errorf("face worker: core dumps cannot be forbidden: %w", err)
 	}
+	if err := closeInherited(); err != nil {
+		return fmt.Errorf("face worker: files of others: %w", err)
+	}
 	debug.SetGCPercent(50) // pictures are large and few; memory counts more than the collector's time
 	begin := time.Now()
 	p, err := pack.Open(*dir, pack.Options{Pins: map[string]string{pack.ManifestFile: *pin}})

@@ -116,9 +116,9 @@ func (p *Process) launch() error {
 	}
 	cmd := exec.Command(p.cfg.Command[0], args...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = childIn, childOut, p.said
-	// Nothing of the agent's environment; one arena of the C library keeps
-	// memory small.
-	cmd.Env = []string{"MALLOC_ARENA_MAX=1", "GOTRACEBACK=none", "GOMAXPROCS=2"}
+	// Nothing of the agent's environment. One arena of the C library keeps
+	// memory small; the runtime need not watch the limits of a container.
+	cmd.Env = []string{"MALLOC_ARENA_MAX=1", "GOTRACEBACK=none", "GOMAXPROCS=2", "GODEBUG=containermaxprocs=0,updatemaxprocs=0"}
 	cmd.Dir = "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // signals of a terminal are the agent's
 	cmd.WaitDelay = time.Second
