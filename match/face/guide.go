@@ -20,7 +20,9 @@ func (a *attempt) judge(l worker.Look) (sight, gate.FaceHint) {
 	case worker.Fine:
 	case worker.Several:
 		return sawSeveral, gate.HintOnePerson
-	case worker.Nobody, worker.Blank, worker.UpsideDown:
+	case worker.Blank:
+		return sawPoor, gate.HintLight
+	case worker.Nobody, worker.UpsideDown:
 		return sawNobody, gate.HintLookHere
 	default:
 		return sawPoor, gate.HintLookHere // a damaged picture

@@ -116,14 +116,14 @@ func (e *Engine) Subject(p *picture.Picture) (Face, error) {
 	return faces[0], nil
 }
 
-// blank: brightness that varies less than this shows nothing, whatever a
-// detector thinks.
-const blank = 4
+// BlankContrast: a picture whose brightness varies less than this (standard
+// deviation, of 255) shows nothing: a covered lens, a dark room.
+const BlankContrast = 4
 
 // Explain looks closer at a picture in which Subject found nobody: it may be
 // blank or upside down.
 func (e *Engine) Explain(p *picture.Picture) error {
-	if p.Contrast() < blank {
+	if p.Contrast() < BlankContrast {
 		return ErrBlank
 	}
 	turned := p.TurnOver()

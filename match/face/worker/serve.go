@@ -197,6 +197,9 @@ func (s *session) look(p *picture.Picture) (*Look, error) {
 		return nil, err
 	}
 	if l.Problem == Nobody {
+		if p.Contrast() < engine.BlankContrast {
+			l.Problem = Blank
+		}
 		return l, nil
 	}
 	l.Width = min(8, face.Width/float64(p.Width))

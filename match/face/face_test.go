@@ -1,0 +1,194 @@
+package face
+
+import (
+	"errors"
+	"syscall"
+	"testing"
+	"time"
+
+	"gateagent/gate"
+	"gateagent/match/face/pack"
+	"gateagent/match/face/picture"
+)
+
+func show(t *testing.T, who ...int) *camera {
+	c := &camera{}
+	for _, w := range who {
+		for i := 2; i <= 4; i++ {
+			c.scenes = append(c.scenes, scene(person(t, w, i)))
+		}
+	}
+	return c
+}
+
+func expect(t *testing.T, got gate.FaceResult, verdict gate.FaceVerdict, code gate.Code) {
+	t.Helper()
+	if got.Verdict != verdict || got.Code != code {
+		t.Errorf("%s %d (%s), want %s %d: %+v", got.Verdict, got.Code, got.Code.Info().Name, verdict, code, got)
+	}
+}
+
+func TestRightAndWrongPerson(t *testing.T) {
+	r := newRig(t, show(t, 5))
+	right, wrong := jpegOf(t, rgba(person(t, 5, 1))), jpegOf(t, rgba(person(t, 9, 1)))
+	for range 2 { // the second traveller meets nothing of the first
+		got := r.attempt(right, "jpeg", 5*time.Second)
+		expect(t, got, gate.FaceMatched, 0)
+		if got.PAD < 0 || got.PAD > 1 || got.Frames < 3 || !got.Admits || got.Pack == "" || got.Quality.InterEye < 60 || got.Score < got.Threshold {
+			t.Errorf("numbers: %+v", got)
+		}
+		expect(t, r.attempt(wrong, "jpeg", 5*time.Second), gate.FaceMismatched, gate.CodeFaceMismatch)
+	}
+}
+
+// A pack without a calibration scores, and admits nobody.
+func TestUncalibrated(t *testing.T) {
+	cam := show(t, 5)
+	r := newRig(t, cam, func(c *Config) { c.Pack = openPack(t, pack.Options{}) })
+	got := r.attempt(jpegOf(t, rgba(person(t, 5, 1))), "jpeg", 5*time.Second)
+	expect(t, got, gate.FaceNotCompared, gate.CodeFaceUncalibrated)
+	if got.Admits || got.Score < got.Threshold {
+		t.Errorf("numbers: %+v", got)
+	}
+}
+
+func TestWhoIsThere(t *testing.T) {
+	a, b := person(t, 5, 2), person(t, 9, 2)
+	dark := scene(a)
+	for i := range dark.Pix {
+		dark.Pix[i] /= 14
+	}
+	far := scene(a).Stretch(-1000, -500, 2640, 1980, 640, 480)
+	good := jpegOf(t, rgba(person(t, 5, 1)))
+	for _, c := range []struct {
+		name  string
+		scene *picture.Picture
+		code  gate.Code
+		hint  gate.FaceHint
+	}{
+		{"nobody", scene(), gate.CodeFaceNobody, gate.HintLookHere},
+		{"two people", scene(a, b), gate.CodeFaceSeveral, gate.HintOnePerson},
+		{"too dark", dark, gate.CodeFaceQuality, gate.HintLight},
+		{"too far", far, gate.CodeFaceQuality, gate.HintCloser},
+		{"upside down", scene(a).TurnOver(), gate.CodeFaceQuality, gate.HintLookHere},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := newRig(t, &camera{scenes: []*picture.Picture{c.scene}})
+			at := r.Begin(t.Context(), "tx")
+			select {
+			case h := <-at.Guidance():
+				if h != c.hint {
+					t.Errorf("hint %q, want %q", h, c.hint)
+				}
+			case <-time.After(3 * time.Second):
+				t.Error("no hint")
+			}
+			at.Close()
+			expect(t, r.attempt(good, "jpeg", time.Second), gate.FaceNotCompared, c.code)
+		})
+	}
+}
+
+// One who steps in for another is the one who is compared.
+func TestPersonChanges(t *testing.T) {
+	first, second := person(t, 9, 2), person(t, 5, 2)
+	cam := &camera{}
+	for range 6 {
+		cam.scenes = append(cam.scenes, scene(first))
+	}
+	for range 3000 {
+		cam.scenes = append(cam.scenes, scene(second))
+	}
+	r := newRig(t, cam)
+	at := r.Begin(t.Context(), "tx")
+	defer at.Close()
+	time.Sleep(2 * time.Second)
+	got := at.Compare(t.Context(), gate.Portrait{Format: "jpeg", Image: jpegOf(t, rgba(person(t, 9, 1)))})
+	expect(t, got, gate.FaceMismatched, gate.CodeFaceMismatch)
+}
+
+func TestCameraFails(t *testing.T) {
+	good := jpegOf(t, rgba(person(t, 5, 1)))
+	for name, cam := range map[string]*camera{
+		"is not there": {err: errors.New("no such device")},
+		"vanishes":     {scenes: []*picture.Picture{scene()}, lasts: 300 * time.Millisecond},
+		"freezes":      {scenes: []*picture.Picture{scene(person(t, 5, 2))}, frozen: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, cam)
+			expect(t, r.attempt(good, "jpeg", 5*time.Second), gate.FaceNotCompared, gate.CodeFaceCamera)
+		})
+	}
+	t.Run("floods", func(t *testing.T) {
+		cam := show(t, 5)
+		cam.every = time.Microsecond
+		r := newRig(t, cam)
+		expect(t, r.attempt(good, "jpeg", 5*time.Second), gate.FaceMatched, 0)
+	})
+}
+
+// A worker that dies, hangs or grows costs one traveller at most.
+func TestWorkerFails(t *testing.T) {
+	good := jpegOf(t, rgba(person(t, 5, 1)))
+	for name, signal := range map[string]syscall.Signal{"crash": syscall.SIGSEGV, "killed": syscall.SIGKILL, "hang": syscall.SIGSTOP} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, show(t, 5))
+			at := r.Begin(t.Context(), "tx")
+			defer at.Close()
+			<-at.Guidance()
+			r.mu.Lock()
+			pid := r.proc.PID()
+			r.mu.Unlock()
+			if err := syscall.Kill(pid, signal); err != nil {
+				t.Fatal(err)
+			}
+			expect(t, at.Compare(t.Context(), gate.Portrait{Format: "jpeg", Image: good}), gate.FaceNotCompared, gate.CodeFaceWorker)
+			at.Close()
+			expect(t, r.attempt(good, "jpeg", 8*time.Second), gate.FaceMatched, 0)
+		})
+	}
+	t.Run("leak", func(t *testing.T) {
+		r := newRig(t, show(t, 5), func(c *Config) { c.MaxResident = 1 << 20 })
+		for range 2 {
+			before := r.pid()
+			expect(t, r.attempt(good, "jpeg", 8*time.Second), gate.FaceMatched, 0)
+			if r.pid() == before {
+				t.Error("a worker that is too large serves the next traveller")
+			}
+		}
+	})
+	t.Run("never starts", func(t *testing.T) {
+		r := newRig(t, show(t, 5), func(c *Config) { c.Library = "/none" })
+		expect(t, r.attempt(good, "jpeg", 500*time.Millisecond), gate.FaceNotCompared, gate.CodeFaceModel)
+		if r.Problem() == nil {
+			t.Error("there is no problem")
+		}
+	})
+}
+
+// pid waits for a worker and gives its process id.
+func (r *rig) pid() int {
+	r.t.Helper()
+	p, err := r.process(r.t.Context())
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return p.PID()
+}
+
+func TestDeadline(t *testing.T) {
+	cam := show(t, 5)
+	cam.every = 400 * time.Millisecond
+	r := newRig(t, cam)
+	good := jpegOf(t, rgba(person(t, 5, 1)))
+	expect(t, r.attempt(good, "jpeg", 500*time.Millisecond), gate.FaceNotCompared, gate.CodeFaceDeadline)
+}
+
+func TestPADRequired(t *testing.T) {
+	r := newRig(t, show(t, 5), func(c *Config) { c.Policy.PAD, c.Policy.LeastPAD = PADRequired, 1 })
+	got := r.attempt(jpegOf(t, rgba(person(t, 5, 1))), "jpeg", 5*time.Second)
+	expect(t, got, gate.FaceNotCompared, gate.CodeFaceAttack)
+	if got.PAD < 0 || got.Score == 0 {
+		t.Errorf("nothing is recorded: %+v", got)
+	}
+}
