@@ -20,8 +20,11 @@ package offline
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"time"
+
+	"gateagent/gate/wire"
 )
 
 // Errors that callers tell apart. The wrapping text names path and remedy.
@@ -38,14 +41,14 @@ var (
 	// ErrClosed: the outbox was closed.
 	ErrClosed = errors.New("the outbox is closed")
 	// ErrForeignAck: the acknowledgement is for another kiosk or epoch.
-	ErrForeignAck = errors.New("acknowledgement for another kiosk or epoch")
+	ErrForeignAck = fmt.Errorf("%w: it is for another kiosk or epoch", wire.ErrAckRefused)
 	// ErrAckChain: the acknowledged hash is not this row's.
-	ErrAckChain = errors.New("acknowledgement of another content")
+	ErrAckChain = fmt.Errorf("%w: it is for another content", wire.ErrAckRefused)
 	// ErrAckAhead: central holds results that this database never had, so the
 	// state folder was restored from an older copy or is used twice.
-	ErrAckAhead = errors.New("acknowledgement of results that were never stored here")
+	ErrAckAhead = fmt.Errorf("%w: it is for results that were never stored here", wire.ErrAckRefused)
 	// ErrGone: central asks for results that are no longer kept.
-	ErrGone = errors.New("results that central asks for are no longer kept")
+	ErrGone = fmt.Errorf("%w: results that central asks for are no longer kept", wire.ErrAckRefused)
 )
 
 // Defaults of Config.

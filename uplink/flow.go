@@ -2,6 +2,7 @@ package uplink
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -37,6 +38,7 @@ type flow struct {
 	low        lowAck
 	probes     int       // answers due that will move nothing
 	begun      time.Time // of this attempt: results were last sent from the acknowledged number on
+	unstored   bool      // an acknowledgement could not be carried out: central is not to blame
 }
 
 type sentBatch struct {
@@ -172,18 +174,34 @@ func (f *flow) take(ctx context.Context, payload []byte) error {
 	}
 	if err := f.u.cfg.Store.Acknowledge(sctx, *ack); err != nil {
 		if ctx.Err() == nil {
-			f.u.alarm("an acknowledgement does not fit the results here and was refused; nothing was deleted", err)
+			f.refused("an acknowledgement does not fit the results here and was refused; nothing was deleted", err)
 		}
 		return nil
 	}
 	f.low = lowAck{}
-	f.progressed = true
+	f.progressed, f.unstored = true, false
+	f.u.notice(sourceStore, "", "", 0)
 	if ack.Number == before.Acknowledged {
 		f.standstill(before)
 		return nil
 	}
 	f.advance(ack.Number)
 	return nil
+}
+
+// refused tells an acknowledgement that does not fit, which is an alarm, from
+// one that the store could not carry out, for want of room for instance: that
+// is tried again by sending the results again.
+func (f *flow) refused(alarm string, err error) {
+	if errors.Is(err, wire.ErrAckRefused) {
+		f.u.alarm(alarm, err)
+		return
+	}
+	if !f.unstored {
+		f.u.log.Warn("central's acknowledgement could not be stored; the results stay here and are sent again", "err", err)
+	}
+	f.unstored = true
+	f.u.notice(sourceStore, "warning", "central's acknowledgement could not be stored, results stay here: look at disk and state folder", 0)
 }
 
 // advance notes that central moved on to a number.
@@ -235,7 +253,7 @@ func (f *flow) takeLow(ctx context.Context, ack wire.Ack, q wire.Queue) error {
 	f.low = lowAck{}
 	if err != nil {
 		if ctx.Err() == nil {
-			f.u.alarm("central asks for results that it acknowledged before, and they cannot be sent again", err)
+			f.refused("central asks for results that it acknowledged before, and they cannot be sent again", err)
 		}
 		return nil
 	}
@@ -287,8 +305,12 @@ func (f *flow) wake(ctx context.Context) error {
 	if len(f.out) == 0 || now.Sub(f.moved) < f.patience() {
 		return nil
 	}
-	f.u.strikes++
 	q := f.u.cfg.Store.Queue()
+	if f.unstored {
+		f.restart(q.Epoch, q.Acknowledged)
+		return nil
+	}
+	f.u.strikes++
 	f.u.log.Warn("central does not acknowledge, results are sent again", "from", q.Acknowledged+1, "sent", f.sent, "strikes", f.u.strikes)
 	f.u.notice(sourceCentral, "warning", "central does not acknowledge results; they are kept here", 0)
 	f.restart(q.Epoch, q.Acknowledged)

@@ -38,7 +38,8 @@ type Store interface {
 	// Pending reads the entries after a number, with their epoch.
 	Pending(ctx context.Context, after uint64, maxEntries, maxBytes int) (epoch string, entries []wire.Entry, err error)
 	// Acknowledge takes an acknowledgement whose signature was verified and
-	// refuses it where the chain hash is not its own row's.
+	// refuses it (wire.ErrAckRefused) where the chain hash is not its own
+	// row's.
 	Acknowledge(ctx context.Context, ack wire.Ack) error
 	// Rewind makes everything after an acknowledgement wait again.
 	Rewind(ctx context.Context, ack wire.Ack) error
@@ -203,7 +204,7 @@ func (u *Uplink) Notices() []gate.Notice {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	var out []gate.Notice
-	for _, source := range []string{sourceAlarm, sourceCentral, "uplink"} {
+	for _, source := range []string{sourceAlarm, sourceStore, sourceCentral, "uplink"} {
 		n, ok := u.notices[source]
 		if ok && (n.until.IsZero() || now.Before(n.until)) {
 			out = append(out, n.Notice)
@@ -220,6 +221,7 @@ func (u *Uplink) Notices() []gate.Notice {
 const (
 	sourceAlarm   = "uplink alarm" // something that must not happen
 	sourceCentral = "central"      // central does not acknowledge
+	sourceStore   = "outbox"       // an acknowledgement could not be stored
 )
 
 // alarmLasts is how long staff see an alarm.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/ed25519"
 	"encoding/binary"
+	"errors"
 	"fmt"
 )
 
@@ -150,6 +151,11 @@ func (b *Batch) Verify(key ed25519.PublicKey) error {
 	}
 	return nil
 }
+
+// ErrAckRefused is wrapped by whoever holds results and refuses an
+// acknowledgement for what it says. Any other error about one means that it
+// could not be carried out.
+var ErrAckRefused = errors.New("the acknowledgement does not fit the results here")
 
 // Ack is central's word that everything up to Number is on its disk. A number
 // lower than the kiosk's asks for everything after it again; 0 with
