@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -64,14 +65,16 @@ func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 // has lost and doubled nothing.
 func TestDiskFull(t *testing.T) {
 	t.Parallel()
+	own := ownCentral(t)
 	guests := citizens(t, 4)
 	r := running(t, func(o *kiosk.Options) {
-		o.Listed = guests
+		o.Listed, o.Central = guests, own
 		o.Wrap = []string{"unshare", "-m", "sh", "-c", smallDisk, "sh", filepath.Join(o.Dir, "state")}
 	})
 	r.ready()
 	r.admitted(guests[0])
 
+	own.Kill()       // what is recorded now is acknowledged on the full disk
 	r.fill(20 << 20) // little is left: nobody is admitted, but it is recorded
 	low := r.visit(guests[1], nil)
 	r.explained(low)
@@ -90,6 +93,16 @@ func TestDiskFull(t *testing.T) {
 		return v.Stage == gate.StageOutOfOrder && v.notice("store", "free disk space")
 	})
 	r.helpWhileFull()
+	if err := own.Start(r.within(startWithin)); err != nil {
+		t.Fatal(err)
+	}
+	r.mark()
+	r.await("staff to be told that acknowledgements cannot be stored", startWithin, func(v view) bool {
+		return v.notice("outbox", "could not be stored")
+	})
+	if v := r.now(); v.notice("uplink alarm") {
+		t.Errorf("a full disk raises an alarm: %s", v.line())
+	}
 	if n := len(r.said("level=ERROR")); n > 6 {
 		t.Errorf("the log has %d errors", n)
 	}
@@ -102,7 +115,7 @@ func TestDiskFull(t *testing.T) {
 		return v.Stage == gate.StageIdle && !v.notice("store") || v.Stage == gate.StageHelpComing
 	})
 	r.admitted(guests[3])
-	all := r.balance(central, 5)
+	all := r.balance(own, 5)
 	for _, v := range []view{low, full} {
 		d := r.one(all, v.Tx, wire.KindDecision).Decision
 		if d.Outcome != wire.OutcomeRefer || len(d.Reasons) == 0 || d.Reasons[0] != uint32(gate.CodeStoreFailed) {
@@ -123,19 +136,28 @@ func (r *rig) helpWhileFull() {
 	}
 }
 
-// TestCentralUnreachable: the gate serves without central, also after a start
-// without it, and everything arrives once when it is back.
-func TestCentralUnreachable(t *testing.T) {
-	t.Parallel()
-	own, err := kiosk.NewCentral(t.Context(), bin, filepath.Join(root, "central-of-outage"))
-	if err != nil {
-		t.Fatal(err)
-	}
+// ownCentral is a central that a test may kill.
+func ownCentral(t *testing.T) *kiosk.Central {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), startWithin)
+	defer cancel()
+	own, err := kiosk.NewCentral(ctx, bin, filepath.Join(root, t.Name()))
 	t.Cleanup(func() {
 		if err := own.Stop(); err != nil {
 			t.Error(err)
 		}
 	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return own
+}
+
+// TestCentralUnreachable: the gate serves without central, also after a start
+// without it, and everything arrives once when it is back.
+func TestCentralUnreachable(t *testing.T) {
+	t.Parallel()
+	own := ownCentral(t)
 	guests := citizens(t, 4)
 	r := running(t, func(o *kiosk.Options) { o.Listed, o.Central = guests, own })
 	r.ready()
