@@ -162,6 +162,14 @@ func visits() []visit {
 		{name: "fingerprints not locked", make: foreign(3, profile(func(f *doc.Profile) { f.Groups = []int{1, 2, 3} })), opt: full,
 			want: passport + "integrity.com=S integrity.dg3=S integrity.dg11=N1110 integrity.dg12=N1110"},
 		{name: "portrait is none", make: foreign(3, doc.Portrait([]byte("not a picture at all"), 4, 4)), want: passport + "integrity.dg2=U1503 integrity=U1503"},
+		{name: "DG2 shorter than it says", make: foreign(3), chip: func(c *chip.Config) {
+			c.Files[chip.FileDG(2)] = c.Files[chip.FileDG(2)][:9000]
+		}, want: passport + "integrity.dg2=F1103 integrity=F1103"},
+		{name: "DG2 says it is shorter", make: foreign(3), chip: func(c *chip.Config) {
+			c.Files[chip.FileDG(2)] = bytes.Join([][]byte{{0x75, 0x82, 0x10, 0}, c.Files[chip.FileDG(2)][4:]}, nil)
+		}, want: passport + "integrity.dg2=F1501 integrity=F1501"},
+		{name: "DG2 says it is endless", make: foreign(3), chip: served(chip.FileDG(2), []byte{0x75, 0x84, 0x7F, 0xFF, 0xFF, 0xFF, 0}),
+			want: passport + "integrity.dg2=F1103 integrity=F1103"},
 		{name: "EF.COM lists others", make: foreign(3), opt: full,
 			chip: served(chip.FileCOM, []byte("\x60\x14\x5F\x01\x040107\x5F\x36\x06040000\x5C\x02\x61\x75")),
 			want: passport + "integrity.com=F1507 integrity.dg11=S integrity.dg12=S"},

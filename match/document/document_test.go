@@ -267,6 +267,9 @@ func TestPromises(t *testing.T) {
 	if k.PromisesPACE(nil) || k.OffersChipAuth() || k.OffersActiveAuth() {
 		t.Error("promises before anything is proven")
 	}
+	if k.WantsTerminalAuth(nil) || !k.WantsTerminalAuth(d.CardAccess()) {
+		t.Error("before DG14, EF.CardAccess alone says whether terminal authentication is wanted")
+	}
 	read(k, d, gate.Scan{})
 	if !k.Lists(1) || !k.Lists(3) || k.Lists(11) || k.Lists(0) || k.Lists(17) {
 		t.Error("wrong groups listed")
@@ -283,13 +286,13 @@ func TestPromises(t *testing.T) {
 	if !k.PromisesPACE(weaker) {
 		t.Error("other domain parameters are no downgrade")
 	}
-	if !k.OffersChipAuth() || !k.OffersActiveAuth() {
+	if !k.OffersChipAuth() || !k.OffersActiveAuth() || !k.WantsTerminalAuth(nil) {
 		t.Error("proofs are not seen")
 	}
 	forged := must[*doc.Document](t)(w.VietnamID(holder, doc.With(doc.BreakSignature)))
 	k = j.NewCase(now)
 	read(k, forged, gate.Scan{})
-	if k.PromisesPACE(nil) || k.OffersChipAuth() || k.OffersActiveAuth() {
+	if k.PromisesPACE(nil) || k.OffersChipAuth() || k.OffersActiveAuth() || k.WantsTerminalAuth(nil) {
 		t.Error("promises under a broken signature")
 	}
 }
