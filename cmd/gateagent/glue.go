@@ -124,6 +124,7 @@ func (b *builder) surroundings() gate.Surroundings {
 	if b.c.Clock.Source == "assume" {
 		note("info", "clock", "the clock is assumed to be right (clock.source)")
 	}
+	b.faceNotices(note)
 	if b.up != nil {
 		s.UplinkUp = b.up.Up()
 		s.Notices = append(s.Notices, b.up.Notices()...)

@@ -12,6 +12,7 @@ import (
 
 	"gateagent/config"
 	"gateagent/drivers/barrier"
+	"gateagent/drivers/camera"
 	"gateagent/drivers/chip"
 	"gateagent/drivers/pcsc"
 	"gateagent/drivers/scan"
@@ -21,6 +22,7 @@ import (
 	"gateagent/internal/clock"
 	"gateagent/match/allowlist"
 	"gateagent/match/document"
+	"gateagent/match/face"
 	"gateagent/offline"
 	"gateagent/uplink"
 	"gateagent/web"
@@ -33,19 +35,22 @@ type builder struct {
 	clock *clock.Clock
 	tasks []task
 
-	kiosk    string
-	identity *wire.Identity // nil without enrolment
-	box      *offline.Outbox
-	store    *allowlist.Store
-	judge    *document.Judge
-	reader   *pcsc.Reader
-	scanners *scanners
-	ports    []*serial.Port
-	gateOut  *barrier.Barrier
-	web      *web.Server
-	status   *status
-	up       *uplink.Uplink // nil when off
-	theLane  *gate.Lane
+	kiosk      string
+	identity   *wire.Identity // nil without enrolment
+	box        *offline.Outbox
+	store      *allowlist.Store
+	judge      *document.Judge
+	reader     *pcsc.Reader
+	scanners   *scanners
+	ports      []*serial.Port
+	gateOut    *barrier.Barrier
+	web        *web.Server
+	pictures   camera.Source // nil without a face policy
+	pageCamera *camera.Page  // the same, where the browser owns the camera
+	matcher    *face.Matcher
+	status     *status
+	up         *uplink.Uplink // nil when off
+	theLane    *gate.Lane
 }
 
 func (b *builder) add(name string, run func(context.Context) error, ready <-chan struct{}) {
@@ -104,15 +109,7 @@ func (b *builder) listKeys() ([]ed25519.PublicKey, error) {
 		}
 		return b.identity.ListKeys, nil
 	}
-	var keys []ed25519.PublicKey
-	for _, path := range b.c.List.Keys {
-		k, err := allowlist.ReadPublicKeys(path)
-		if err != nil {
-			return nil, err
-		}
-		keys = append(keys, k...)
-	}
-	return keys, nil
+	return publicKeys(b.c.List.Keys)
 }
 
 // devices builds reader, scanners, barrier and what judges documents.
@@ -168,7 +165,7 @@ func (b *builder) pages(context.Context) (err error) {
 	for _, o := range b.c.Staff.Operators {
 		ops = append(ops, web.Operator{Name: o.Name, PINHash: o.PIN})
 	}
-	b.web, err = web.New(web.Config{Listen: b.c.Web.Listen, Operators: ops, Reasons: b.c.Staff.Reasons, Log: b.log})
+	b.web, err = web.New(web.Config{Listen: b.c.Web.Listen, Operators: ops, Reasons: b.c.Staff.Reasons, Log: b.log, Camera: b.cameraSink(), MirrorAgent: b.pictures != nil && b.pageCamera == nil})
 	if err != nil {
 		return err
 	}
@@ -208,7 +205,7 @@ func (b *builder) lane(ctx context.Context) error {
 		face = gate.FaceRequired
 	}
 	t := b.c.Timing
-	b.theLane, err = gate.NewLane(gate.Parts{
+	parts := gate.Parts{
 		Gate:    b.c.Gate.Name,
 		Policy:  gate.Policy{Name: b.c.Policy.Name, Face: face},
 		Profile: gate.DefaultProfile(b.c.Policy.RequireCRL...),
@@ -218,7 +215,9 @@ func (b *builder) lane(ctx context.Context) error {
 		Judge:    b.judge, List: b.store, Recorder: recorder{b.box}, Barrier: b.gateOut,
 		Screen: screens{b.web, b.status}, Clock: b.trusted, Log: b.log,
 		Surroundings: b.surroundings, DocRef: b.docRef(), Referrals: referrals,
-	})
+	}
+	b.faceParts(&parts)
+	b.theLane, err = gate.NewLane(parts)
 	if err != nil {
 		return fmt.Errorf("lane: %w", err)
 	}

@@ -74,7 +74,7 @@ func run(ctx context.Context, c *config.Config, log *slog.Logger) error {
 	b := &builder{c: c, log: log, clock: newClock(c)}
 	defer b.close()
 	for _, build := range []func(context.Context) error{
-		b.identify, b.outbox, b.list, b.devices, b.pages, b.uplink, b.lane,
+		b.identify, b.outbox, b.list, b.devices, b.camera, b.pages, b.faces, b.uplink, b.lane,
 	} {
 		if err := build(ctx); err != nil {
 			return err

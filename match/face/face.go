@@ -280,8 +280,8 @@ func (m *Matcher) process(ctx context.Context) (*worker.Process, error) {
 	}
 }
 
-// calibrated says whether the pack may admit now.
-func (m *Matcher) calibrated() bool {
+// Calibrated says whether the pack may admit now.
+func (m *Matcher) Calibrated() bool {
 	c := m.cfg.Pack.Calibration()
 	return m.cfg.Pack.Admits() && (m.cfg.Pack.Demo() || c != nil && m.cfg.Now().Before(c.Expires))
 }
