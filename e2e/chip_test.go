@@ -87,6 +87,33 @@ func TestChipThatLies(t *testing.T) {
 	r.balance(central, len(cases)+1)
 }
 
+// TestEndlessChip: a chip that gives its files a few bytes at a time, or takes
+// seconds for each answer, is cut off.
+func TestEndlessChip(t *testing.T) {
+	t.Parallel()
+	guests := citizens(t, 3)
+	r := running(t, func(o *kiosk.Options) { o.Listed = guests })
+	r.ready()
+	for i, tc := range []struct {
+		name   string
+		change func(*chip.Config)
+	}{
+		{"eight bytes at a time", func(c *chip.Config) { c.Quirks.MaxRead, c.Model = 8, chip.Typical() }},
+		{"two seconds for each answer", func(c *chip.Config) { c.Model.PerAPDU = 2 * time.Second }},
+	} {
+		began := time.Now()
+		v := r.visit(guests[i], tc.change)
+		took := time.Since(began)
+		r.explained(v)
+		t.Logf("%s: after %v %s", tc.name, took.Round(time.Millisecond), v.line())
+		if took > 22*time.Second {
+			t.Errorf("%s: cut off only after %v", tc.name, took)
+		}
+	}
+	r.admitted(guests[2])
+	r.balance(central, 3)
+}
+
 // TestTornCard: a card torn out at any moment of the reading aborts once and
 // is referred the second time; the third time it is left to lie and passes.
 func TestTornCard(t *testing.T) {

@@ -18,15 +18,16 @@ type held struct {
 }
 
 // settled waits until central holds as many decisions as were made, each
-// admission with its passage, and gives everything it holds, oldest first.
+// admission with its passage and what staff resolved, and gives everything it
+// holds, oldest first.
 func (r *rig) settled(c *kiosk.Central, decided int) []held {
 	r.t.Helper()
 	for end := time.Now().Add(settleWithin); ; time.Sleep(100 * time.Millisecond) {
 		all := r.held(c)
-		decisions, waiting := 0, 0
+		decisions, waiting := 0, r.resolved
 		for _, h := range all {
 			switch {
-			case h.rec.Kind == wire.KindPassage:
+			case h.rec.Kind == wire.KindPassage || h.rec.Kind == wire.KindResolution:
 				waiting--
 			case h.rec.Kind == wire.KindDecision && h.rec.Decision.Outcome == wire.OutcomeAdmit:
 				waiting++
@@ -35,7 +36,7 @@ func (r *rig) settled(c *kiosk.Central, decided int) []held {
 				decisions++
 			}
 		}
-		if decisions >= decided && waiting == 0 || time.Now().After(end) {
+		if decisions >= decided && waiting <= 0 || time.Now().After(end) {
 			return all
 		}
 	}

@@ -108,14 +108,14 @@ func (v view) line() string {
 // rig is one gate under test with an officer who watches the staff page.
 type rig struct {
 	*kiosk.Kiosk
-	t   testing.TB
-	ctx context.Context // ends with the test
+	t        testing.TB
+	ctx      context.Context // ends with the test
+	resolved int             // referrals that the officer closed
 
 	mu      sync.Mutex // guards what follows
 	views   []view     // everything that the staff page showed
 	from    int        // where await begins to look
 	changed chan struct{}
-	logs    []string // of earlier runs of the agent
 }
 
 // rigs counts gates, for names that differ; people counts documents.
@@ -183,11 +183,6 @@ func (r *rig) within(d time.Duration) context.Context {
 // start starts the agent.
 func (r *rig) start() {
 	r.t.Helper()
-	if r.Agent != nil {
-		r.mu.Lock()
-		r.logs = append(r.logs, r.Agent.Log())
-		r.mu.Unlock()
-	}
 	if err := r.Start(r.within(startWithin)); err != nil {
 		r.t.Fatal(err)
 	}

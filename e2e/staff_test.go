@@ -81,6 +81,7 @@ func (r *rig) resolve(tx, outcome string) {
 	if err != nil {
 		r.t.Fatal(err)
 	}
+	r.resolved++
 	r.mark()
 	r.await("the referral to leave the desk", soon, func(v view) bool { return !v.open(tx) })
 }
