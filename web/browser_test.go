@@ -15,14 +15,14 @@ import (
 
 // browser starts a real one. GATEAGENT_SHOTS names a folder for pictures of
 // every page, to look at.
-func browser(t *testing.T) context.Context {
+func browser(t *testing.T, more ...chromedp.ExecAllocatorOption) context.Context {
 	t.Helper()
 	if _, err := exec.LookPath("chromium"); err != nil {
 		t.Fatal("chromium is missing: run scripts/setup")
 	}
 	opts := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath("chromium"), chromedp.UserDataDir(t.TempDir()),
 		chromedp.Flag("no-sandbox", true), chromedp.Flag("disable-gpu", true), chromedp.Flag("disable-background-networking", true))
-	actx, stop := chromedp.NewExecAllocator(t.Context(), opts...)
+	actx, stop := chromedp.NewExecAllocator(t.Context(), append(opts, more...)...)
 	t.Cleanup(stop)
 	bctx, end := chromedp.NewContext(actx)
 	t.Cleanup(end)
