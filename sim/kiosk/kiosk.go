@@ -34,8 +34,9 @@ type Options struct {
 	Outcome time.Duration
 	// Card is how long the kiosk waits for the card; 0: 3 s.
 	Card time.Duration
-	// Wrap is put before the agent's own command line.
-	Wrap []string
+	// Wrap is put before the agent's own command line, Env is added to its
+	// environment.
+	Wrap, Env []string
 }
 
 // Kiosk is one gate. The agent is not started by New.
@@ -141,7 +142,7 @@ func (k *Kiosk) enrol(ctx context.Context) error {
 func (k *Kiosk) Launch() (*Program, error) {
 	args := append(append([]string(nil), k.o.Wrap...), filepath.Join(k.o.Bin, "gateagent"), "run", "--config", k.ConfigFile())
 	return start(command{name: "gateagent", logFile: k.Path("agent.log"), args: args,
-		env: []string{vpcd.SocketVariable + "=" + k.Daemon.Socket()}})
+		env: append([]string{vpcd.SocketVariable + "=" + k.Daemon.Socket()}, k.o.Env...)})
 }
 
 // Start starts the kiosk's agent and waits until it serves.
