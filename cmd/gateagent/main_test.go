@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -83,15 +84,19 @@ var day = time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC)
 var world = sync.OnceValue(func() *doc.World { return doc.NewWorld(77) })
 
 // trustFolder holds the country certificates and revocation lists of all
-// states that the tests' documents come from.
+// built-in states.
 func trustFolder(t *testing.T) string {
 	t.Helper()
-	dir := t.TempDir()
-	if err := world().WriteTrust(dir); err != nil {
-		t.Fatal(err)
-	}
+	dir := filepath.Join(field.dir, "trust")
+	trustOnce.Do(func() {
+		if err := world().WriteTrust(dir); err != nil {
+			t.Fatal(err)
+		}
+	})
 	return dir
 }
+
+var trustOnce sync.Once
 
 func must[T any](t testing.TB) func(T, error) T {
 	return func(v T, err error) T {

@@ -241,7 +241,10 @@ func TestReadBadTrustFile(t *testing.T) {
 	t.Parallel()
 	d := foreign(2)(t)
 	reader, _, _ := insert(t, d.ChipConfig())
-	dir := trustFolder(t)
+	dir := t.TempDir()
+	if err := world().WriteTrust(dir, "FRA"); err != nil {
+		t.Fatal(err)
+	}
 	for _, name := range []string{"bad.cer", "bad.ml"} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte("nonsense"), 0o600); err != nil {
 			t.Fatal(err)
