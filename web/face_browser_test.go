@@ -216,7 +216,7 @@ func TestPageWithoutACameraInTheBrowser(t *testing.T) {
 
 // The agent's camera in the page's mirror.
 func TestMirrorInTheBrowser(t *testing.T) {
-	s, _ := serveWith(t, func(c *Config) { c.MirrorAgent = true })
+	s, _ := serveWith(t, func(c *Config) { c.MirrorAgent, c.Demo = true, true })
 	ctx := browser(t)
 	css := func(sel string) chromedp.CSS { return chromedp.CSS(sel) }
 	s.Show(faceView(gate.FaceCapture, gate.HintHold))
@@ -234,6 +234,11 @@ func TestMirrorInTheBrowser(t *testing.T) {
 	}
 	if err := chromedp.Do(ctx, chromedp.WaitVisible(css(`body[data-live=agent] #mirror`)), until(`document.getElementById("mirror").width === 640`), shot("traveller-mirror")); err != nil {
 		t.Fatal(err)
+	}
+	for _, page := range []string{"/", "/staff"} {
+		if _, text := newClient(t, s).do("GET", page, ""); !strings.Contains(text, "<body data-demo") {
+			t.Errorf("%s does not say that it is a demonstration", page)
+		}
 	}
 	s.Mirror(nil)
 	if err := chromedp.Do(ctx, chromedp.WaitNotPresent(css(`body[data-live]`)), until(`document.getElementById("mirror").width === 1`)); err != nil {

@@ -5,6 +5,7 @@
 package web
 
 import (
+	"bytes"
 	"context"
 	"embed"
 	"errors"
@@ -42,6 +43,9 @@ type Config struct {
 	// MirrorAgent says that the agent owns the camera and shows its picture
 	// through Mirror.
 	MirrorAgent bool
+	// Demo says that faces are compared with a pack for demonstrations:
+	// every screen says so.
+	Demo bool
 }
 
 // Server is the web room. It is a gate.Screen.
@@ -139,7 +143,7 @@ func (s *Server) handler() http.Handler {
 		panic(err) // the folder is compiled in
 	}
 	page := func(name string) http.HandlerFunc {
-		return func(w http.ResponseWriter, r *http.Request) { http.ServeFileFS(w, r, files, name) }
+		return func(w http.ResponseWriter, r *http.Request) { s.page(w, r, files, name) }
 	}
 	mux.HandleFunc("GET /{$}", page("traveller.html"))
 	mux.HandleFunc("GET /events", s.travellerEvents)
@@ -158,4 +162,19 @@ func (s *Server) handler() http.Handler {
 	mux.HandleFunc("POST /staff/resolve", s.signedIn(s.resolve))
 	mux.HandleFunc("POST /staff/camera", s.signedIn(s.rearmCamera))
 	return s.guard(mux)
+}
+
+// page serves a whole page; a demonstration marks it.
+func (s *Server) page(w http.ResponseWriter, r *http.Request, files fs.FS, name string) {
+	if !s.cfg.Demo {
+		http.ServeFileFS(w, r, files, name)
+		return
+	}
+	b, err := fs.ReadFile(files, name)
+	if err != nil {
+		http.NotFound(w, r)
+		return
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	_, _ = w.Write(bytes.Replace(b, []byte("<body"), []byte("<body data-demo"), 1))
 }
