@@ -48,6 +48,7 @@ func root() *cobra.Command {
 		listCommand,
 		kioskCommand,
 		modelCommand,
+		faceCommand,
 	} {
 		cmd.AddCommand(family())
 	}

@@ -1,0 +1,161 @@
+package eval
+
+import (
+	_ "embed"
+	"fmt"
+	"html/template"
+	"io"
+	"math"
+	"strings"
+)
+
+//go:embed page.html
+var pageText string
+
+// Page writes a report as one HTML file with its plots in it.
+func (r *Report) Page(w io.Writer) error {
+	t, err := template.New("page").Funcs(template.FuncMap{
+		"percent": Percent,
+		"det":     func() template.HTML { return template.HTML(r.detPlot()) },       // made of numbers only
+		"shapes":  func() template.HTML { return template.HTML(r.histogramPlot()) }, // made of numbers only
+		"points":  r.Points,
+		"cells":   Group.cells,
+	}).Parse(pageText)
+	if err != nil {
+		return err
+	}
+	return t.Execute(w, r)
+}
+
+// Percent writes a rate in percent with three significant digits.
+func Percent(v float64) string {
+	if v == 0 {
+		return "0 %"
+	}
+	return fmt.Sprintf("%.3g %%", 100*v)
+}
+
+// Point is a line of the table of operating points.
+type Point struct {
+	FMR, Threshold, FNMR, Interval string
+}
+
+// cells gives the columns of a group: its rates at each operating point.
+func (g Group) cells() []string {
+	var out []string
+	for _, f := range FMRs() {
+		if !supports(pairsOf(g.People), f) {
+			out = append(out, "not supported")
+			continue
+		}
+		out = append(out, Percent(g.FMR[Key(f)])+", "+Percent(g.FNMR[Key(f)]))
+	}
+	return out
+}
+
+// Points gives the operating points in words: what is not supported says so.
+func (r *Report) Points() []Point {
+	var out []Point
+	for _, f := range FMRs() {
+		k := Key(f)
+		p := Point{FMR: Percent(f), Threshold: "not supported", FNMR: "not supported", Interval: fmt.Sprintf("%d people are too few", r.People)}
+		if r.Supported[k] {
+			i := r.FNMRInterval[k]
+			p.Threshold, p.FNMR, p.Interval = fmt.Sprintf("%.4f", r.Threshold[k]), Percent(r.FNMR[k]), Percent(i[0])+" to "+Percent(i[1])
+		}
+		out = append(out, p)
+	}
+	return out
+}
+
+// Size of a plot and of the margins for its axes.
+const (
+	plotWide, plotHigh = 560.0, 380.0
+	plotLeft, plotFoot = 70.0, 45.0
+)
+
+// axes begins a plot: x and y give positions in the unit square.
+func axes(title, xName, yName string) *strings.Builder {
+	var b strings.Builder
+	fmt.Fprintf(&b, `<svg viewBox="0 0 %g %g" role="img" aria-label="%s">`, plotWide+plotLeft+20, plotHigh+plotFoot+20, title)
+	fmt.Fprintf(&b, `<rect x="%g" y="10" width="%g" height="%g" class="frame"/>`, plotLeft, plotWide, plotHigh)
+	fmt.Fprintf(&b, `<text x="%g" y="%g" text-anchor="middle">%s</text>`, plotLeft+plotWide/2, plotHigh+plotFoot+12, xName)
+	fmt.Fprintf(&b, `<text x="14" y="%g" text-anchor="middle" transform="rotate(-90 14 %g)">%s</text>`, 10+plotHigh/2, 10+plotHigh/2, yName)
+	return &b
+}
+
+func at(x, y float64) (float64, float64) { return plotLeft + x*plotWide, 10 + (1-y)*plotHigh }
+
+func tick(b *strings.Builder, x, y float64, label string, vertical bool) {
+	px, py := at(x, y)
+	if vertical {
+		fmt.Fprintf(b, `<path d="M%.1f 10V%.1f" class="grid"/><text x="%.1f" y="%.1f" text-anchor="middle">%s</text>`, px, 10+plotHigh, px, 10+plotHigh+18, label)
+		return
+	}
+	fmt.Fprintf(b, `<path d="M%.1f %.1fH%.1f" class="grid"/><text x="%.1f" y="%.1f" text-anchor="end">%s</text>`, plotLeft, py, plotLeft+plotWide, plotLeft-6, py+4, label)
+}
+
+// detPlot draws the detection error trade-off, both axes logarithmic from
+// 0.001 % to 100 %.
+func (r *Report) detPlot() string {
+	const decades = 5
+	place := func(v float64) float64 { return 1 + math.Log10(max(v, math.Pow(10, -decades)))/decades }
+	b := axes("detection error trade-off", "false match rate", "false non-match rate")
+	for d := range decades + 1 {
+		label := Percent(math.Pow(10, float64(d-decades)))
+		tick(b, float64(d)/decades, 0, label, true)
+		tick(b, 0, float64(d)/decades, label, false)
+	}
+	for i, p := range r.DET {
+		x, y := at(place(p.FMR), place(p.FNMR))
+		if i == 0 {
+			fmt.Fprintf(b, `<path class="curve" d="M%.1f %.1f`, x, y)
+			continue
+		}
+		fmt.Fprintf(b, "L%.1f %.1f", x, y)
+	}
+	b.WriteString(`"/>`)
+	// Left of here the number of people is no evidence.
+	limit, _ := at(place(min(1, 3/float64(max(1, pairsOf(r.People))))), 0)
+	fmt.Fprintf(b, `<rect x="%g" y="10" width="%.1f" height="%g" class="beyond"/>`, plotLeft, max(0, limit-plotLeft), plotHigh)
+	x, y := at(place(r.EER), place(r.EER))
+	fmt.Fprintf(b, `<circle cx="%.1f" cy="%.1f" r="4" class="mark"/></svg>`, x, y)
+	return b.String()
+}
+
+// histogramPlot draws how the scores of both kinds are spread, each as a part
+// of its kind.
+func (r *Report) histogramPlot() string {
+	b := axes("scores", "score (cosine)", "part of the trials of its kind")
+	for i := range 11 {
+		tick(b, float64(i)/10, 0, fmt.Sprintf("%.1f", -1+float64(i)/5), true)
+	}
+	top := 0.0
+	kinds := []struct {
+		class string
+		n     []int
+		all   int
+	}{{"impostor", r.Scores.Impostor, r.Impostor}, {"genuine", r.Scores.Genuine, r.Genuine}}
+	for _, k := range kinds {
+		for _, n := range k.n {
+			top = max(top, float64(n)/float64(max(1, k.all)))
+		}
+	}
+	for i := range 5 {
+		tick(b, 0, float64(i)/4, Percent(top*float64(i)/4), false)
+	}
+	for _, k := range kinds {
+		x, y := at(0, 0)
+		fmt.Fprintf(b, `<path class="%s" d="M%.1f %.1f`, k.class, x, y)
+		for i, n := range k.n {
+			x0, y0 := at(float64(i)/float64(len(k.n)), float64(n)/float64(max(1, k.all))/max(top, 1e-9))
+			x1, _ := at(float64(i+1)/float64(len(k.n)), 0)
+			fmt.Fprintf(b, "L%.1f %.1fL%.1f %.1f", x0, y0, x1, y0)
+		}
+		x, y = at(1, 0)
+		fmt.Fprintf(b, `L%.1f %.1fZ"/>`, x, y)
+	}
+	x, _ := at((r.At.Threshold+1)/2, 0)
+	fmt.Fprintf(b, `<path d="M%.1f 10V%.1f" class="threshold"/></svg>`, x, 10+plotHigh)
+	return b.String()
+}
