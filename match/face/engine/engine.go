@@ -11,6 +11,7 @@ import (
 	"math"
 
 	ort "github.com/yalue/onnxruntime_go"
+	"golang.org/x/sync/errgroup"
 
 	"gateagent/gate"
 	"gateagent/match/face/pack"
@@ -57,28 +58,28 @@ func Open(p *pack.Pack, lib string) (*Engine, error) {
 	return e, nil
 }
 
-func (e *Engine) load() (err error) {
-	d := e.pack.Detector
-	if e.detector, err = load(e.pack, pack.RoleDetector, d.Input, d.Outputs, detectorSizes(d)); err != nil {
-		return err
-	}
-	if l := e.pack.Landmarks; l != nil {
-		if e.landmarks, err = load(e.pack, pack.RoleLandmarks, l.Input, []string{l.Output}, []int{2 * l.Points}); err != nil {
+// load makes all sessions, at the same time where there are cores for it:
+// making one takes longer than running it.
+func (e *Engine) load() error {
+	var all errgroup.Group
+	one := func(into **model, role pack.Role, in pack.Input, outputs []string, sizes []int) {
+		all.Go(func() (err error) {
+			*into, err = load(e.pack, role, in, outputs, sizes)
 			return err
-		}
+		})
 	}
 	b := e.pack.Embedder
-	if e.embedder, err = load(e.pack, pack.RoleEmbedder, b.Input, []string{b.Output}, []int{b.Dims}); err != nil {
-		return err
+	one(&e.embedder, pack.RoleEmbedder, b.Input, []string{b.Output}, []int{b.Dims})
+	d := e.pack.Detector
+	one(&e.detector, pack.RoleDetector, d.Input, d.Outputs, detectorSizes(d))
+	if l := e.pack.Landmarks; l != nil {
+		one(&e.landmarks, pack.RoleLandmarks, l.Input, []string{l.Output}, []int{2 * l.Points})
 	}
-	for _, a := range e.pack.PAD {
-		m, err := load(e.pack, a.Role, a.Input, []string{a.Output}, []int{a.Class})
-		if err != nil {
-			return err
-		}
-		e.attack = append(e.attack, m)
+	e.attack = make([]*model, len(e.pack.PAD))
+	for i, a := range e.pack.PAD {
+		one(&e.attack[i], a.Role, a.Input, []string{a.Output}, []int{a.Class})
 	}
-	return nil
+	return all.Wait()
 }
 
 // Close frees the sessions. The runtime itself stays loaded: it cannot be

@@ -248,11 +248,22 @@ func (p *Picture) set(x, y int, r, g, b byte) {
 }
 
 func (p *Picture) fromYCbCr(src *image.YCbCr) {
+	across := 1 // luma samples for each of chroma
+	switch src.SubsampleRatio {
+	case image.YCbCrSubsampleRatio420, image.YCbCrSubsampleRatio422:
+		across = 2
+	case image.YCbCrSubsampleRatio410, image.YCbCrSubsampleRatio411:
+		across = 4
+	}
+	left := src.Rect.Min.X
 	for y := range p.Height {
+		light := src.Y[src.YOffset(left, src.Rect.Min.Y+y):]
+		c := src.COffset(left, src.Rect.Min.Y+y)
+		blue, red := src.Cb[c:], src.Cr[c:]
+		out := p.Pix[3*y*p.Width : 3*(y+1)*p.Width]
 		for x := range p.Width {
-			c, d := src.COffset(src.Rect.Min.X+x, src.Rect.Min.Y+y), src.YOffset(src.Rect.Min.X+x, src.Rect.Min.Y+y)
-			r, g, b := color.YCbCrToRGB(src.Y[d], src.Cb[c], src.Cr[c])
-			p.set(x, y, r, g, b)
+			i := (left+x)/across - left/across
+			out[3*x], out[3*x+1], out[3*x+2] = color.YCbCrToRGB(light[x], blue[i], red[i])
 		}
 	}
 }

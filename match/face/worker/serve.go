@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"runtime"
 	"runtime/debug"
 	"time"
 
@@ -139,12 +140,28 @@ func (s *session) reply(r request, out io.Writer) error {
 		err = writeMessage(out, answer, head, nil)
 	}
 	if r.kind == kindEnd {
-		debug.FreeOSMemory() // pages of unpacked pictures go back, and come again as zeros
+		renew()
 	}
 	if err != nil {
 		return fmt.Errorf("face worker: reply: %w", err)
 	}
 	return nil
+}
+
+// warm is the memory that one traveller's pictures need.
+const warm = 16 << 20
+
+// renew gives the memory of unpacked pictures back to the kernel, from which
+// it comes again as zeros, and takes as much again now, so that the next
+// traveller does not wait for it.
+func renew() {
+	debug.FreeOSMemory()
+	b := make([]byte, warm)
+	for i := 0; i < len(b); i += 4096 {
+		b[i] = 1
+	}
+	runtime.KeepAlive(b)
+	runtime.GC()
 }
 
 func (s *session) answer(k kind, body []byte) (kind, any, error) {
