@@ -135,12 +135,12 @@ func (c *V4L2) Start(ctx context.Context) (<-chan Frame, error) {
 		return nil, c.named(ErrInUse)
 	}
 	out, opened := newBox(), make(chan error, 1)
-	ctx, off := context.WithCancel(ctx)
-	context.AfterFunc(ctx, out.close) // even while the driver hangs
+	on, off := context.WithCancel(ctx)
+	context.AfterFunc(on, out.close) // even while the driver hangs
 	go func() {
 		defer func() { <-c.using }()
 		defer off()
-		c.run(ctx, out, opened)
+		c.run(on, out, opened)
 	}()
 	var err error
 	select {
@@ -163,11 +163,17 @@ func (c *V4L2) run(ctx context.Context, out *box, opened chan<- error) {
 	p := &pace{seed: maphash.MakeSeed(), changed: time.Now()}
 	for first := true; ; first = false {
 		s, err := c.open()
+		if err != nil && ctx.Err() == nil {
+			c.setFault(err)
+		}
 		if first {
 			opened <- err
 		}
 		if err == nil {
 			err = c.stream(ctx, s, out, p)
+			if ctx.Err() == nil {
+				c.setFault(err)
+			}
 			if cerr := s.close(); cerr != nil {
 				c.log.Debug("closing the camera", "err", cerr)
 			}
@@ -175,7 +181,6 @@ func (c *V4L2) run(ctx context.Context, out *box, opened chan<- error) {
 		if ctx.Err() != nil {
 			return
 		}
-		c.setFault(err)
 		c.log.Warn("camera failed", "err", err)
 		if first && s == nil || time.Since(p.changed) > c.giveUp || errors.Is(err, ErrNoCamera) || errors.Is(err, ErrFlood) {
 			return

@@ -46,6 +46,8 @@ func newHead(p Person, s Shot) *head {
 	h.socketE = newEgg(vec{p.eyeApart, p.eyeHigh + 0.01, 0.80}, vec{0.19, 0.11, 0.13 + 0.03*p.eyeDeep})
 	h.wingE = newEgg(vec{0.095 * p.noseWide, h.noseB.y - 0.015, h.noseB.z - 0.085}, vec{0.055 * p.noseWide, 0.055, 0.075})
 	h.holeE = newEgg(vec{0.052 * p.noseWide, h.noseB.y - 0.075, h.noseB.z - 0.045}, vec{0.028 * p.noseWide, 0.03, 0.04})
+	h.upE, h.lowE = newEgg(vec{0, 0, -9}, vec{1, 1, 1}), newEgg(vec{0, 0, -9}, vec{1, 1, 1})
+	h.mouth.z = h.surface(h.mouth.y) - 0.03
 	h.upE = newEgg(h.mouth.add(vec{0, 0.03 + p.lipUp*0.4, 0}), vec{h.wide * 0.9, 0.035 + p.lipUp*0.6, 0.075})
 	h.lowE = newEgg(h.mouth.add(vec{0, -0.03 - p.lipLow*0.4, -0.005}), vec{h.wide * 0.75, 0.035 + p.lipLow*0.6, 0.085})
 	h.earE = newEgg(vec{(0.77 + 0.05*p.earOut) * p.headWide, -0.02, -0.08}, vec{0.06 + 0.05*p.earOut, 0.20 * p.earBig, 0.12 * p.earBig})
@@ -77,6 +79,20 @@ func (h *head) skull(p vec) float64 {
 	return h.front(q, d)
 }
 
+// surface is how far the face comes forward at a height, lips left out.
+func (h *head) surface(y float64) float64 {
+	z := 1.2
+	for range 60 {
+		p := vec{-h.skew * y, y * h.headHigh, z}
+		d := h.skull(p)
+		if d < 0.002 {
+			break
+		}
+		z -= d * 0.8
+	}
+	return z
+}
+
 // relief is what makes a face like no other: soft heights and hollows. The
 // right side has its own.
 func (h *head) relief(p vec) float64 {
@@ -95,16 +111,17 @@ func (h *head) front(q vec, d float64) float64 {
 	}
 	d = join(d, rod(q, h.noseA, h.noseB.sub(vec{0, 0, 0.05}), 0.045+0.015*h.noseWide, 0.065*(0.6+0.4*h.noseTip)), 0.13)
 	d = join(d, ball(q, h.noseB, 0.072*(0.5+0.5*h.noseTip)), 0.08)
-	if d > 0.2 {
-		return d
+	if d > 0.35 {
+		return d - 0.15
 	}
 	d = join(d, h.wingE.dist(q), 0.05)
 	d = carve(d, h.holeE.dist(q), 0.025)
-	d = join(d, h.upE.dist(q), 0.07)
-	d = join(d, h.lowE.dist(q), 0.07)
+	bent := vec{q.x, q.y, q.z + 0.5*q.x*q.x} // the mouth goes round the jaw
+	d = join(d, h.upE.dist(bent), 0.07)
+	d = join(d, h.lowE.dist(bent), 0.07)
 	if q.x < h.wide {
 		line := math.Abs(q.y - h.mouthLine(q.x))
-		d += 0.03 * step(0.03, 0, line) * step(h.wide, h.wide*0.8, q.x) // the slit
+		d += 0.014 * step(0.03, 0, line) * step(h.wide, h.wide*0.8, q.x) // the slit
 	}
 	return d
 }
@@ -152,6 +169,7 @@ func (h *head) whiskers(q vec) float64 {
 	low := step(h.mouth.y+0.14, h.mouth.y-0.06, q.y+0.55*(0.42-ax)*step(0.25, 0.5, ax)-0.28*step(0.3, 0.6, ax))
 	under := bump(q.y, h.mouth.y+0.115, 0.09) * step(h.mouthWide+0.06, h.mouthWide-0.04, ax)
 	lips := h.onLips(q)
+	low *= step(h.chinC.y-0.22, h.chinC.y-0.10, q.y) * step(-0.15, 0.1, q.z)
 	return clamp(max(low*max(h.beard, h.stubble*0.55), under*max(h.moustache, h.stubble*0.55)), 0, 1) * (1 - lips)
 }
 
@@ -201,7 +219,7 @@ func (h *head) solid(w vec) (float64, material) {
 	}
 	if h.beard > 0 && d < 0.12 {
 		if c := h.whiskers(p); c > 0.3 {
-			d -= 0.05 * (c - 0.3) * h.beard
+			d -= 0.025 * (c - 0.3) * h.beard
 		}
 	}
 	d = join(d, rod(w, vec{0, -0.6, -0.25}, vec{0, -1.6, -0.35}, 0.40*h.headWide, 0.46*h.headWide), 0.15)

@@ -53,11 +53,13 @@ func NewPerson(seed uint64) Person {
 		earOut: in(0, 1), earBig: in(0.8, 1.25), skew: in(-0.04, 0.04),
 		hairline: in(0.46, 0.76), hairThick: in(0.05, 0.16), age: max(0, in(-0.6, 1)),
 	}
+	below := p.noseLong - p.eyeHigh - p.noseUp // the mouth lies below the nose
+	p.mouthLow = max(p.mouthLow, below+0.10+0.8*p.lipUp)
 	p.colours(rnd)
 	p.style = hairStyle(rnd.IntN(int(styles)))
-	if rnd.IntN(2) == 0 && p.style != long && p.style != bun {
+	if rnd.IntN(3) > 0 && p.style != long && p.style != bun {
 		switch rnd.IntN(4) {
-		case 0:
+		case 0, 3:
 			p.beard, p.moustache = in(0.6, 1), in(0.6, 1)
 		case 1:
 			p.moustache = 1

@@ -38,7 +38,7 @@ const (
 
 const (
 	eyeLine  = 5.2 // distance of the camera from the middle of the head
-	marchMax = 48
+	marchMax = 60
 	near     = 0.0015
 )
 
@@ -143,24 +143,20 @@ func (sc *scene) ray(px, py float64) (vec, float64) {
 	v := -(py-float64(sc.h)/2)*sc.scale + sc.s.Y*float64(sc.w)*sc.scale
 	target := vec{u, v + sc.eyeHigh, 0.6}
 	dir := target.sub(sc.origin).unit()
-	t, last := eyeLine-1.2, 1e9
+	t := eyeLine - 1.2
 	for range marchMax {
 		p := sc.origin.add(dir.times(t))
 		d, m := sc.solid(p)
 		if d < near {
 			return sc.shade(p, dir, m), t
 		}
-		if last = d; t > eyeLine+3.5 {
-			break
+		if t += d * 0.88; t > eyeLine+3.5 {
+			return sc.behind(px/float64(sc.w), py/float64(sc.w)), 100
 		}
-		t += d * 0.92
 	}
-	if last < 0.02 { // grazing an edge for so long is touching it
-		p := sc.origin.add(dir.times(t))
-		_, m := sc.solid(p)
-		return sc.shade(p, dir, m), t
-	}
-	return sc.behind(px/float64(sc.w), py/float64(sc.w)), 100
+	p := sc.origin.add(dir.times(t)) // grazing an edge for so long is touching it
+	_, m := sc.solid(p)
+	return sc.shade(p, dir, m), t
 }
 
 func (sc *scene) behind(u, v float64) vec {

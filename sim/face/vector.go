@@ -32,9 +32,8 @@ func newTurn(yaw, pitch, roll float64) turn {
 	}
 }
 
-// toHead takes a world point into the head; out takes it back.
+// toHead takes a world point into the head.
 func (t turn) toHead(p vec) vec { return vec{t.a.dot(p), t.b.dot(p), t.c.dot(p)} }
-func (t turn) out(p vec) vec    { return t.a.times(p.x).add(t.b.times(p.y)).add(t.c.times(p.z)) }
 
 func clamp(v, lo, hi float64) float64 { return max(lo, min(hi, v)) }
 
