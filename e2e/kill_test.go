@@ -33,7 +33,8 @@ const killGates = 3
 
 // TestKill: whenever the agent is killed, the gate shuts after its pulse, no
 // restart opens it, each opening has a committed decision of the same run, and
-// in the end central holds each record once.
+// in the end central holds each record once. One gate loses its central now and
+// then as well.
 func TestKill(t *testing.T) {
 	s := *seed
 	if s == 0 {
@@ -43,7 +44,11 @@ func TestKill(t *testing.T) {
 		t.Run(fmt.Sprint(i), func(t *testing.T) {
 			t.Parallel()
 			t.Logf("seed %d, %d kills", s, *kills)
-			k := newKiller(t, rand.New(rand.NewPCG(uint64(s), uint64(i))))
+			c, own := central, i == 0 // one of them loses its central, too
+			if own {
+				c = ownCentral(t)
+			}
+			k := newKiller(t, rand.New(rand.NewPCG(uint64(s), uint64(i))), c, own)
 			k.run(*kills)
 		})
 	}
@@ -52,8 +57,10 @@ func TestKill(t *testing.T) {
 // killer kills one gate's agent again and again under a stream of travellers.
 type killer struct {
 	*rig
-	random *rand.Rand // only of run's goroutine
-	crowd  *crowd
+	random  *rand.Rand // only of run's goroutine
+	crowd   *crowd
+	central *kiosk.Central
+	both    bool // kill central, too
 
 	mu       sync.Mutex
 	atOpen   bool        // kill when the gate opens next
@@ -62,11 +69,11 @@ type killer struct {
 	openings int // kills in the middle of an opening
 }
 
-func newKiller(t *testing.T, random *rand.Rand) *killer {
-	k := &killer{random: random, killed: make(chan struct{}, 1)}
+func newKiller(t *testing.T, random *rand.Rand, c *kiosk.Central, both bool) *killer {
+	k := &killer{random: random, central: c, both: both, killed: make(chan struct{}, 1)}
 	guests := citizens(t, 3)
 	k.rig = newRig(t, func(o *kiosk.Options) {
-		o.Listed, o.Card = guests[:2], 1500*time.Millisecond
+		o.Listed, o.Card, o.Central = guests[:2], 1500*time.Millisecond, c
 		o.Relay = &port.RelayOptions{OnOpen: k.opened}
 	})
 	k.crowd = &crowd{r: k.rig, people: guests, stages: make(chan struct{}, 1)}
@@ -108,6 +115,13 @@ func (k *killer) run(n int) {
 		}
 		how[k.strike()]++
 		k.shut()
+		if k.both && k.random.IntN(3) == 0 {
+			how["central"]++
+			k.central.Kill()
+			if err := k.central.Start(k.within(startWithin)); err != nil {
+				k.t.Fatal(err)
+			}
+		}
 		if k.random.IntN(3) == 0 {
 			time.Sleep(time.Duration(k.random.IntN(300)) * time.Millisecond)
 		}
@@ -168,7 +182,7 @@ func (k *killer) strike() string {
 func (k *killer) verify(how map[string]int) {
 	k.t.Helper()
 	said := decidedLines(k.t, k.Path("agent.log"))
-	all := k.balance(central, len(said))
+	all := k.balance(k.central, len(said))
 	at := map[string]bool{}
 	unknown := 0
 	for _, h := range all {
