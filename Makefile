@@ -11,7 +11,7 @@ DESTDIR ?=
 FUZZTIME ?= 30s
 DEMOFLAGS := $(if $(ONCE),--once) $(if $(JSON),--json)
 
-.PHONY: help setup build demo test lint soak fuzz install uninstall clean bench-read bench-list bench-offline
+.PHONY: help setup build demo demo-face test lint soak fuzz install uninstall clean bench-read bench-list bench-offline
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -27,6 +27,11 @@ build:
 # Namespaces for a pcscd of its own need root.
 demo: setup build
 	@$(SUDO) $(BIN)/gatesim demo $(DEMOFLAGS)
+
+# The same with the face step, on a real page in Chromium with a simulated
+# camera.
+demo-face: setup build
+	@$(SUDO) $(BIN)/gatesim demo --faces $(DEMOFLAGS)
 
 test: setup lint
 	@$(SUDO) scripts/test

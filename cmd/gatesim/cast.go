@@ -46,6 +46,7 @@ type traveller struct {
 	outcome gate.Outcome
 	reasons []gate.Code
 	figure  string // named in the summary's figures
+	part    *part  // in the face step; nil where none is
 }
 
 // scan holds the document to the right scanner.

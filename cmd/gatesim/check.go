@@ -126,6 +126,8 @@ func (r *result) compare(of map[string][]wire.Record) []string {
 		differs("central's decision record is empty")
 	case d.Outcome != r.Outcome || !slices.Equal(d.Reasons, codes):
 		differs("central holds %s %v, the kiosk showed %s %v", d.Outcome, d.Reasons, r.Outcome, codes)
+	case r.part != nil:
+		r.compareFace(d, differs)
 	case d.Face != gate.FaceOff.String():
 		differs("central's record does not say that no face was compared, but %q", d.Face)
 	}

@@ -1,7 +1,11 @@
 package main
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
 	"os"
+	"path/filepath"
 	"text/template"
 
 	"gateagent/internal/passhash"
@@ -20,8 +24,20 @@ runtime = '{{.Dir}}/kiosk/run'
 
 [policy]
 name = "demo"
-face = "off"
+{{if .Pack}}face = "required"
 
+[face]
+legal_basis = "{{.Basis}}"
+source = "page"
+pack = '{{.Pack}}'
+pack_hash = "{{.PackHash}}"
+library = '{{.Library}}'
+demo = true
+attack = "evaluatory"
+consent = "8s"
+limit = "6s"
+{{else}}face = "off"
+{{end}}
 [clock]
 source = "assume"
 
@@ -72,9 +88,35 @@ func (s *site) writeConfig() error {
 	values := map[string]string{
 		"Gate": gateName, "Dir": s.dir, "Page": s.pageAddr, "Operator": operatorName,
 		"PIN": passhash.Hash([]byte(s.pin)), "Pulse": "200ms", "Outcome": "1s",
+		"Basis": legalBasis,
 	}
 	if !s.o.once {
 		values["Pulse"], values["Outcome"] = "500ms", "4s"
 	}
+	if s.o.faces {
+		if err := s.modelPack(values); err != nil {
+			return err
+		}
+	}
 	return kioskConfig.Execute(f, values)
+}
+
+// modelPack names the demo pack and ONNX Runtime to the kiosk. A real kiosk's
+// configuration is told the pack's hash by whoever imported it.
+func (s *site) modelPack(values map[string]string) error {
+	dir, err := filepath.Abs(s.o.models)
+	if err != nil {
+		return err
+	}
+	values["Pack"], values["Library"] = filepath.Join(dir, "demo"), filepath.Join(dir, "onnxruntime", "libonnxruntime.so")
+	manifest, err := os.ReadFile(filepath.Join(values["Pack"], "pack.json"))
+	if err == nil {
+		_, err = os.Stat(values["Library"])
+	}
+	if err != nil {
+		return fmt.Errorf("%w: run scripts/setup, or name its folder with --models", err)
+	}
+	sum := sha256.Sum256(manifest)
+	values["PackHash"] = hex.EncodeToString(sum[:])
+	return nil
 }

@@ -15,11 +15,13 @@ import (
 
 // options of the demo.
 type options struct {
-	once  bool
-	json  bool
-	state string
-	bin   string
-	out   io.Writer // for people
+	once   bool
+	faces  bool
+	models string
+	json   bool
+	state  string
+	bin    string
+	out    io.Writer // for people
 }
 
 // errDiffers: something was not as expected; it has been said.
@@ -143,6 +145,9 @@ func (s *site) anybody(afterAbort bool) *traveller {
 		if t := s.cast[rand.IntN(len(s.cast))]; t.event != eventDown {
 			return t
 		}
+	}
+	if len(s.guests) == 0 {
+		return s.cast[rand.IntN(len(s.cast))]
 	}
 	return s.guests[rand.IntN(len(s.guests))]
 }

@@ -54,8 +54,12 @@ on when it ends, however it ends.
 
 With --once a fixed cast goes through; each outcome, each reason and what
 central holds in the end are compared with what was expected. The exit code is
-0 only if all of it is right.`,
-		Example: "  gatesim demo\n  gatesim demo --once --state /tmp/demo",
+0 only if all of it is right.
+
+With --faces the kiosk compares faces, too: Chromium shows its page, answers
+the notice as the traveller would, and its camera plays drawn people who do
+not exist. The model pack is a demonstration, see the pack's own warning.`,
+		Example: "  gatesim demo\n  gatesim demo --once --state /tmp/demo\n  gatesim demo --faces --once",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if o.bin == "" {
@@ -74,6 +78,8 @@ central holds in the end are compared with what was expected. The exit code is
 	f := cmd.Flags()
 	f.BoolVar(&o.once, "once", false, "send the fixed cast through, check everything, end")
 	f.StringVar(&o.state, "state", ".demo", "the one `folder` for everything; emptied first if it is an earlier demo's")
+	f.BoolVar(&o.faces, "faces", false, "compare faces, through a real browser with a simulated camera: another cast")
+	f.StringVar(&o.models, "models", "models", "with --faces: `folder` that scripts/setup filled, with ONNX Runtime and the demo pack")
 	f.StringVar(&o.bin, "bin", "", "`folder` of gateagent, gatecentral and gatectl (default: where gatesim lies)")
 	f.BoolVar(&o.json, "json", false, "with --once: print the result as one JSON object, everything else on standard error")
 	return cmd

@@ -28,7 +28,10 @@ type view struct {
 	Passage string           `json:"passage"`
 	Timing  map[string]int64 `json:"timing_ms"`
 	Help    bool             `json:"help"`
-	Open    []struct {
+	Face    *gate.FaceView   `json:"face"`
+	// FaceResult counts once the transaction is decided.
+	FaceResult *faceShown `json:"face_result"`
+	Open       []struct {
 		Tx string `json:"tx"`
 	} `json:"open"`
 	Notices    []gate.Notice `json:"notices"`
@@ -40,6 +43,22 @@ type view struct {
 	UplinkUp   bool `json:"uplink_up"`
 
 	seen time.Time // when it reached us
+}
+
+// faceShown is what staff see of a comparison (gate.FaceResult, whose verdict
+// is a word here).
+type faceShown struct {
+	Verdict   string    `json:"verdict"`
+	Code      gate.Code `json:"code"`
+	Score     float64   `json:"score"`
+	Threshold float64   `json:"threshold"`
+	Pack      string    `json:"pack"`
+	Admits    bool      `json:"admits"`
+	PAD       float64   `json:"pad"`
+	Frames    int       `json:"frames"`
+	Quality   struct {
+		Overall float64 `json:"overall"`
+	} `json:"quality"`
 }
 
 // decided says that the transaction's outcome is on the screen.

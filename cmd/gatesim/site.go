@@ -46,6 +46,8 @@ type site struct {
 	codes   *port.Scanner // reads codes
 	zones   *port.Scanner // reads machine readable zones
 	relay   *port.Relay
+	studio  *studio  // nil where no face is compared
+	browser *browser // the kiosk's screen; nil without a studio
 	central *program
 	agent   *program
 	pages   *pages
@@ -56,6 +58,7 @@ type site struct {
 	pin                         string
 	now                         view   // newest of the staff page
 	previous                    string // transaction before this one
+	filmed                      bool   // the camera went on in this visit
 }
 
 func (s *site) path(name string) string { return filepath.Join(s.dir, name) }
@@ -81,11 +84,11 @@ func openSite(ctx context.Context, o options) (*site, error) {
 	// The daemon lives as long as ctx, not as long as this group.
 	g.Go(func() (err error) { s.daemon, err = vpcd.StartDaemon(ctx, s.path("pcscd"), nil); return err })
 	g.Go(func() error { return s.startCentral(gctx) })
-	g.Go(s.documents)
+	g.Go(func() error { return s.documents(gctx) })
 	if err := g.Wait(); err != nil {
 		return s, err
 	}
-	for _, step := range []func(context.Context) error{s.list, s.enrol, s.devices, s.startAgent} {
+	for _, step := range []func(context.Context) error{s.list, s.enrol, s.devices, s.startAgent, s.openScreen} {
 		if err := step(ctx); err != nil {
 			return s, err
 		}
@@ -113,7 +116,13 @@ func (s *site) addresses() error {
 }
 
 // documents makes the cast and the trust folder.
-func (s *site) documents() (err error) {
+func (s *site) documents(ctx context.Context) (err error) {
+	if s.o.faces {
+		if err := s.faces(ctx); err != nil {
+			return err
+		}
+		return s.world.WriteTrust(s.path("trust"), states()...)
+	}
 	if s.cast, err = fixedCast(s.world); err != nil {
 		return err
 	}
@@ -267,6 +276,7 @@ func (s *site) await(ctx context.Context, what string, limit time.Duration, want
 	for {
 		select {
 		case v := <-s.pages.views:
+			s.filmed = s.filmed || v.Face != nil && v.Face.State == gate.FaceCapture
 			if s.now = v; want(v) {
 				return v, nil
 			}
@@ -307,6 +317,9 @@ func (s *site) notices() string {
 
 // close ends everything, the agent first.
 func (s *site) close() error {
+	if s.browser != nil {
+		s.browser.close()
+	}
 	errs := []error{s.agent.stop(), s.central.stop()}
 	for _, scanner := range []*port.Scanner{s.codes, s.zones} {
 		if scanner != nil {

@@ -33,7 +33,11 @@ type result struct {
 	Notes       []string `json:"notes,omitempty"`
 	Differences []string `json:"differences,omitempty"`
 
+	AnswerMS int64      `json:"answer_ms,omitempty"` // from the notice to the traveller's answer
+	Face     *faceShown `json:"face,omitempty"`
+
 	codes    []gate.Code
+	part     *part
 	checks   []gate.Check
 	figure   string
 	resolved bool
@@ -64,6 +68,12 @@ const (
 func (s *site) visit(ctx context.Context, t *traveller) (*result, error) {
 	r := &result{Traveller: t.name, figure: t.figure}
 	s.catchUp()
+	if t.part != nil {
+		s.filmed = false
+		if err := s.studio.show(t.part.film); err != nil {
+			return r, err
+		}
+	}
 	fresh := func(v view) bool { return v.Tx != "" && v.Tx != s.previous }
 	var err error
 	switch t.event {
@@ -78,8 +88,9 @@ func (s *site) visit(ctx context.Context, t *traveller) (*result, error) {
 	if err != nil {
 		return r, err
 	}
-	if r.Outcome != t.outcome.String() || !slices.Equal(r.codes, t.reasons) {
-		r.differs("expected %s %v", t.outcome, names(t.reasons))
+	outcome, reasons := t.expected(r)
+	if r.Outcome != outcome.String() || !slices.Equal(r.codes, reasons) {
+		r.differs("expected %s %v", outcome, names(reasons))
 	}
 	if r.Outcome == gate.Admit.String() && r.Passage != string(gate.PassagePassed) {
 		r.differs("expected to walk through, the kiosk says %q", r.Passage)
@@ -115,12 +126,18 @@ func (s *site) pass(ctx context.Context, t *traveller, r *result, fresh func(vie
 		return err
 	}
 	r.CardMS = v.seen.Sub(presented).Milliseconds()
+	if t.part != nil {
+		if err := s.answer(ctx, t, r, mine); err != nil {
+			return err
+		}
+	}
 	v, err = s.await(ctx, "a decision", decideWithin, func(v view) bool { return mine(v) && v.decided() })
 	if err != nil {
 		return err
 	}
 	decided := v.seen
 	r.decided(v)
+	r.judgeFace(t, v, s.filmed)
 	r.DecisionMS = decided.Sub(presented).Milliseconds()
 	r.FloorMS = card.Modelled().Milliseconds()
 	link.Remove()

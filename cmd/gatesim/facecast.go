@@ -1,0 +1,179 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"gateagent/gate"
+	"gateagent/gate/wire"
+	"gateagent/sim/doc"
+)
+
+// Answers to the notice before the camera, as on its buttons and in records.
+const (
+	answerUse    = "use"
+	answerPerson = "person"
+)
+
+// part is what a traveller does in the face step; nil where no face is
+// compared.
+type part struct {
+	film   film
+	answer string
+	filmed bool // the camera must have seen pictures; else it must have stayed dark
+	// open: nothing that the policy measures tells this one from a person,
+	// so what is admitted follows from score and threshold.
+	open bool
+}
+
+// legalBasis is the policy code in the demo's records.
+const legalBasis = "demo-consent"
+
+// rightPeople is how often right people go through, for the figures.
+const rightPeople = 6
+
+// faces draws the people and makes the cast of the face demo.
+func (s *site) faces(ctx context.Context) (err error) {
+	if s.studio, err = newStudio(ctx, s.path("camera")); err != nil {
+		return err
+	}
+	c := &caster{world: s.world}
+	for i := range rightPeople {
+		seed, seen := uint64(firstPerson), filmFirst
+		if i%2 == 1 {
+			seed, seen = secondPerson, filmSecond
+		}
+		c.person(s.studio, "right person", seed, part{film: seen, filmed: true}, nil, func(t *traveller) { t.figure = "right person" })
+	}
+	c.person(s.studio, "genuine card of somebody else", thirdPerson, part{film: filmFirst, filmed: true}, nil, refer(gate.CodeFaceMismatch))
+	c.person(s.studio, "printed photo held up", firstPerson, part{film: filmPrinted, filmed: true, open: true}, nil, nil)
+	c.person(s.studio, "two people before the camera", firstPerson, part{film: filmTwo, filmed: true}, nil, refer(gate.CodeFaceSeveral))
+	c.person(s.studio, "nobody before the camera", firstPerson, part{film: filmNobody, filmed: true}, nil, refer(gate.CodeFaceNobody))
+	c.person(s.studio, "would rather see a person", secondPerson, part{film: filmSecond, answer: answerPerson}, nil, refer(gate.CodeFaceDeclined))
+	child := func(p *doc.Person) { p.Birth = time.Now().UTC().AddDate(-10, 0, -7).Truncate(24 * time.Hour) }
+	c.person(s.studio, "a child of ten", thirdPerson, part{film: filmFirst}, child, refer(gate.CodeFaceUnderAge))
+	s.cast = c.cast
+	return c.err
+}
+
+// person adds somebody with their portrait on a Vietnamese card.
+func (c *caster) person(st *studio, name string, seed uint64, does part, born func(*doc.Person), expect func(*traveller)) {
+	if does.answer == "" {
+		does.answer = answerUse
+	}
+	c.next++
+	p := c.world.Citizen(c.next)
+	if born != nil {
+		born(&p)
+	}
+	card := c.keep(c.world.VietnamID(p, doc.Portrait(st.portraits[seed], portraitWide, portraitHigh)))
+	c.add(name, card, func(t *traveller) {
+		t.part = &does
+		if expect != nil {
+			expect(t)
+		}
+	})
+}
+
+// openScreen opens the kiosk's page in a browser and waits until the kiosk
+// takes it for its camera.
+func (s *site) openScreen(ctx context.Context) (err error) {
+	if s.studio == nil {
+		return nil
+	}
+	if s.browser, err = openBrowser(ctx, s.pages.origin, s.path("chromium"), s.studio.camera()); err != nil {
+		return err
+	}
+	_, err = s.await(ctx, "the kiosk's page to bring its camera", readyWithin, func(v view) bool {
+		for _, n := range v.Notices {
+			if n.Level == "fault" && (n.Source == "camera" || n.Source == "face") {
+				return false
+			}
+		}
+		return true
+	})
+	return err
+}
+
+// answer presses the traveller's button as soon as the notice is there. A
+// notice that went before it was answered has a reason that the decision
+// tells.
+func (s *site) answer(ctx context.Context, t *traveller, r *result, mine func(view) bool) error {
+	asked := func(v view) bool { return v.Face != nil && v.Face.State == gate.FaceAsk }
+	v, err := s.await(ctx, "the notice before the camera", cardWithin, func(v view) bool { return mine(v) && (asked(v) || v.decided()) })
+	if err != nil || v.decided() {
+		return err
+	}
+	began := time.Now()
+	if err := s.browser.press(t.part.answer); err != nil {
+		return err
+	}
+	r.AnswerMS = time.Since(began).Milliseconds()
+	return nil
+}
+
+// judgeFace holds the face step against what had to happen.
+func (r *result) judgeFace(t *traveller, v view, filmed bool) {
+	if t.part == nil {
+		return
+	}
+	r.part, r.Face = t.part, v.FaceResult
+	frames := 0
+	if f := r.Face; f != nil {
+		frames = f.Frames
+		pad := "not measured: the pack has no model for it"
+		if f.PAD >= 0 {
+			pad = fmt.Sprintf("%.2f, recorded only", f.PAD)
+		}
+		if f.Quality.Overall > 0 {
+			r.note("score %.3f, threshold %.3f; %d pictures, quality %.2f; presentation attack score %s", f.Score, f.Threshold, frames, f.Quality.Overall, pad)
+		}
+	}
+	switch {
+	case t.part.filmed && frames == 0:
+		r.differs("the camera saw no picture")
+	case !t.part.filmed && (frames > 0 || filmed):
+		r.differs("the camera was on")
+	}
+}
+
+// expected is the outcome that must come of a visit.
+func (t *traveller) expected(r *result) (gate.Outcome, []gate.Code) {
+	if t.part != nil && t.part.open && r.Face != nil && r.Face.Score < r.Face.Threshold {
+		return gate.Refer, []gate.Code{gate.CodeFaceMismatch}
+	}
+	return t.outcome, t.reasons
+}
+
+// compareFace holds central's record of the face step against what the staff
+// page showed and what happened.
+func (r *result) compareFace(d *wire.Decision, differs func(string, ...any)) {
+	c := d.FaceCheck
+	if c == nil {
+		differs("central's record does not tell of the face step")
+		return
+	}
+	f := r.Face
+	if f == nil {
+		f = &faceShown{Verdict: gate.FaceNotCompared.String(), PAD: -1}
+	}
+	code := uint32(0)
+	if len(r.codes) > 0 {
+		code = uint32(r.codes[0])
+	}
+	switch {
+	case d.Face != f.Verdict || c.Verdict != f.Verdict:
+		differs("central holds the face verdict %q, the staff page showed %q", d.Face, f.Verdict)
+	case c.Choice != r.part.answer || c.LegalBasis != legalBasis:
+		differs("central holds the choice %q on the basis of %q, expected %q, %q", c.Choice, c.LegalBasis, r.part.answer, legalBasis)
+	case c.Code != code:
+		differs("central holds the face code %d, expected %d", c.Code, code)
+	case c.Score != f.Score || c.Threshold != f.Threshold || c.Pack != f.Pack || c.PAD != f.PAD || c.Frames != f.Frames || c.Admits != f.Admits:
+		differs("central holds %+v, the staff page showed %+v", *c, *f)
+	case r.part.filmed && (c.Pack == "" || c.Threshold <= 0 || c.Frames == 0):
+		differs("central's record does not name pack, threshold and pictures: %+v", *c)
+	case !r.part.filmed && c.Frames != 0:
+		differs("central holds %d pictures of somebody whom the camera must not see", c.Frames)
+	}
+}

@@ -1,0 +1,178 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"fmt"
+	"image"
+	"image/jpeg"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sync/errgroup"
+
+	"gateagent/sim/face"
+)
+
+// Sizes of the demo's pictures. Drawing is slow, so they are as small as the
+// comparison takes without loss.
+const (
+	portraitWide, portraitHigh = 300, 386
+	portraitBytes              = 15000 // on the chip
+	filmWide, filmHigh         = 480, 360
+	filmShots                  = 4
+	filmRate                   = 10 // pictures a second
+)
+
+// film names what the kiosk's camera sees.
+type film string
+
+const (
+	filmFirst   film = "first"   // one person alone
+	filmSecond  film = "second"  // another one
+	filmPrinted film = "printed" // a photograph of the first, on paper
+	filmTwo     film = "two"     // both side by side
+	filmNobody  film = "nobody"
+)
+
+// The demo's people who do not exist, by their seeds: three who do not look
+// alike.
+const (
+	firstPerson  = 6
+	secondPerson = 12
+	thirdPerson  = 2
+)
+
+// studio draws the cast's pictures.
+type studio struct {
+	dir       string // of the films
+	portraits map[uint64][]byte
+	mark      []byte   // planted in every portrait
+	prints    [][]byte // by which a picture would be found again
+}
+
+// newStudio draws everything at once.
+func newStudio(ctx context.Context, dir string) (*studio, error) {
+	s := &studio{dir: dir, portraits: map[uint64][]byte{}, mark: make([]byte, 32)}
+	if _, err := rand.Read(s.mark); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	for _, seed := range []uint64{firstPerson, secondPerson, thirdPerson} {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if err := s.portrait(seed); err != nil {
+			return nil, err
+		}
+	}
+	alone := func(seed uint64) func() []*image.RGBA {
+		shot := face.Shot{Behind: face.Hall, Size: 0.16, LightFrom: 15, Hard: 0.3, Noise: 0.3, Grain: seed}
+		return func() []*image.RGBA { return face.Live(face.NewPerson(seed), shot, filmShots, filmWide, filmHigh) }
+	}
+	first, second := face.NewPerson(firstPerson), face.NewPerson(secondPerson)
+	films := map[film]func() []*image.RGBA{
+		filmFirst:   alone(firstPerson),
+		filmSecond:  alone(secondPerson),
+		filmPrinted: func() []*image.RGBA { return face.Printed(first, filmShots, filmWide, filmHigh) },
+		filmTwo:     func() []*image.RGBA { return face.Two(first, second, filmShots, filmWide, filmHigh) },
+		filmNobody:  func() []*image.RGBA { return face.Nobody(filmShots, filmWide, filmHigh) },
+	}
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(2) // each draws with every processor
+	for name, draw := range films {
+		g.Go(func() error {
+			if err := gctx.Err(); err != nil {
+				return err
+			}
+			return s.shoot(name, draw())
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	return s, s.show(filmNobody)
+}
+
+// portrait draws the picture on somebody's chip, of exactly portraitBytes.
+func (s *studio) portrait(seed uint64) error {
+	for _, quality := range []int{85, 75, 60, 45, 30} {
+		raw, err := face.Portrait(face.NewPerson(seed), portraitWide, portraitHigh, quality)
+		if err != nil {
+			return err
+		}
+		planted, ok := s.plant(raw)
+		if !ok {
+			continue
+		}
+		s.portraits[seed] = planted
+		return s.remember(raw)
+	}
+	return fmt.Errorf("the portrait of person %d does not fit in %d bytes", seed, portraitBytes)
+}
+
+// plant fills a JPEG with a comment that repeats the mark (ITU-T T.81 section
+// B.2.4.5); false when the picture is too large.
+func (s *studio) plant(raw []byte) ([]byte, bool) {
+	n := portraitBytes - len(raw) - 4
+	if n < 2*len(s.mark) {
+		return nil, false
+	}
+	out := append([]byte(nil), raw[:2]...)
+	out = binary.BigEndian.AppendUint16(append(out, 0xFF, 0xFE), uint16(n+2))
+	out = append(out, bytes.Repeat(s.mark, n/len(s.mark)+1)[:n]...)
+	return append(out, raw[2:]...), true
+}
+
+// remember keeps pieces of a portrait, compressed and as pixels.
+func (s *studio) remember(raw []byte) error {
+	const piece = 48
+	for _, at := range []int{len(raw) / 3, len(raw) / 2, len(raw) * 3 / 4} {
+		s.prints = append(s.prints, raw[at:at+piece])
+	}
+	img, err := jpeg.Decode(bytes.NewReader(raw))
+	if err != nil {
+		return err
+	}
+	x, y := portraitWide/2-piece/2, portraitHigh/2
+	var rgb, rgba []byte
+	for i := range piece {
+		r, g, b, _ := img.At(x+i, y).RGBA()
+		rgb = append(rgb, byte(r>>8), byte(g>>8), byte(b>>8))
+		rgba = append(rgba, byte(r>>8), byte(g>>8), byte(b>>8), 255)
+	}
+	s.prints = append(s.prints, rgb, rgba)
+	return nil
+}
+
+// shoot writes one film.
+func (s *studio) shoot(name film, shots []*image.RGBA) error {
+	f, err := os.OpenFile(s.reel(name), os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := face.WriteY4M(f, face.ToAndFro(shots), filmRate); err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+func (s *studio) reel(name film) string { return filepath.Join(s.dir, string(name)+".y4m") }
+
+// camera is the file that the browser's camera plays; it opens the file anew
+// whenever the camera goes on.
+func (s *studio) camera() string { return filepath.Join(s.dir, "camera.y4m") }
+
+// show puts a film before the camera.
+func (s *studio) show(name film) error {
+	next := s.camera() + ".next"
+	if err := os.Symlink(s.reel(name), next); err != nil {
+		return err
+	}
+	return os.Rename(next, s.camera())
+}
