@@ -121,26 +121,32 @@ func (e *Engine) Subject(p *picture.Picture) (Face, error) {
 // deviation, of 255) shows nothing: a covered lens, a dark room.
 const BlankContrast = 4
 
-// Explain looks closer at a picture in which Subject found nobody: it may be
-// blank or upside down.
-func (e *Engine) Explain(p *picture.Picture) error {
-	if p.Contrast() < BlankContrast {
-		return ErrBlank
+// certain: a detector that scores a face higher than this never saw it upside
+// down. A lower score makes the engine turn the picture and look again: with
+// eyes for a mouth and a chin for a forehead, many faces pass for one.
+const certain = 0.9
+
+// Portrait finds the one face of a still picture like Subject, and takes the
+// time to say what is wrong with one that has none or stands on its head.
+func (e *Engine) Portrait(p *picture.Picture) (Face, error) {
+	f, err := e.Subject(p)
+	switch {
+	case errors.Is(err, ErrNobody) && p.Contrast() < BlankContrast:
+		return f, ErrBlank
+	case err == nil && f.Score >= certain, err != nil && !errors.Is(err, ErrNobody):
+		return f, err
 	}
 	turned := p.TurnOver()
 	defer turned.Wipe()
-	if faces, err := e.Faces(turned); err == nil && len(faces) > 0 {
-		return ErrUpsideDown
+	if faces, bad := e.Faces(turned); bad == nil && len(faces) > 0 && faces[0].Score > f.Score {
+		return f, ErrUpsideDown
 	}
-	return ErrNobody
+	return f, err
 }
 
-// Acquire finds the one face and makes its template.
+// Acquire finds the one face of a still picture and makes its template.
 func (e *Engine) Acquire(p *picture.Picture) (Template, gate.FaceQuality, error) {
-	f, err := e.Subject(p)
-	if errors.Is(err, ErrNobody) {
-		err = e.Explain(p)
-	}
+	f, err := e.Portrait(p)
 	if err != nil {
 		return nil, gate.FaceQuality{}, err
 	}

@@ -128,7 +128,7 @@ func escape(what byte) error {
 	return nil
 }
 
-func (stub) Explain(*picture.Picture) error { return engine.ErrNobody }
+func (s stub) Portrait(p *picture.Picture) (engine.Face, error) { return s.Subject(p) }
 
 func (stub) Template(p *picture.Picture, _ engine.Face) (engine.Template, error) {
 	return engine.Template{float32(p.Pix[1]), 1}, nil

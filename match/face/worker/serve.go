@@ -19,7 +19,7 @@ import (
 // breaks.
 type models interface {
 	Subject(*picture.Picture) (engine.Face, error)
-	Explain(*picture.Picture) error
+	Portrait(*picture.Picture) (engine.Face, error)
 	Template(*picture.Picture, engine.Face) (engine.Template, error)
 	Live(*picture.Picture, engine.Face) (float64, error)
 }
@@ -270,10 +270,7 @@ func (s *session) takePortrait(body []byte) (*Seen, error) {
 		return &Seen{Problem: decodeProblem(err)}, nil
 	}
 	defer p.Wipe()
-	face, err := s.models.Subject(p)
-	if errors.Is(err, engine.ErrNobody) {
-		err = s.models.Explain(p)
-	}
+	face, err := s.models.Portrait(p)
 	if err != nil {
 		if bad := contentProblem(err); bad != Fine {
 			return &Seen{Problem: bad}, nil
