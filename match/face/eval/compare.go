@@ -39,8 +39,9 @@ func step(score float32) int {
 const maxKept = 4 << 20
 
 // compare compares every reference with every live sample; without
-// references, every live sample with every other.
-func compare(s *samples, people int) *trials {
+// references, every live sample with every other. About kept impostor trials
+// are kept.
+func compare(s *samples, people, kept int) *trials {
 	pairs := func(visit func(i int, from []sample)) {
 		if len(s.references) == 0 {
 			for i := range s.live {
@@ -59,14 +60,14 @@ func compare(s *samples, people int) *trials {
 	total := 0
 	pairs(func(_ int, from []sample) { total += len(from) })
 	cut := float32(math.Inf(-1))
-	if total > maxKept {
-		cut = cutAt(left, s, pairs)
+	if total > kept {
+		cut = cutAt(left, pairs, float64(kept)/2/float64(total))
 	}
-	thin := max(1, total/maxKept*2)
+	thin := 1 + 2*total/kept
 	rows := make([]trials, len(left))
 	var work []func()
 	pairs(func(i int, from []sample) {
-		work = append(work, func() { rows[i].row(left[i], from, cut, thin) })
+		work = append(work, func() { rows[i].row(left[i], from, cut, thin, i) })
 	})
 	parallel(runtime.GOMAXPROCS(0), len(work), func(i int) { work[i]() })
 	all := &trials{people: people}
@@ -87,11 +88,11 @@ func compare(s *samples, people int) *trials {
 	return all
 }
 
-// row compares one sample with many. Trials below cut are thinned out.
-func (t *trials) row(one sample, many []sample, cut float32, thin int) {
-	far := 0
+// row compares one sample with many. Of the impostor trials below cut every
+// thin-th is kept, beginning at another place in each row.
+func (t *trials) row(one sample, many []sample, cut float32, thin, far int) {
 	for _, other := range many {
-		score := float32(engine.Cosine(one.template, other.template))
+		score := likeness(one.template, other.template)
 		tr := trial{score: score, a: int32(one.person), b: int32(other.person), weight: 1}
 		if one.person == other.person {
 			t.genuine = append(t.genuine, tr)
@@ -121,24 +122,38 @@ func (t *trials) merge(r *trials) {
 	}
 }
 
-// cutAt finds the score above which about half of maxKept impostors lie, from
-// a part of the rows.
-func cutAt(left []sample, s *samples, pairs func(func(int, []sample))) float32 {
+// likeness is the cosine of two templates, which have length 1.
+func likeness(a, b engine.Template) float32 {
+	if len(a) != len(b) {
+		return 0
+	}
+	var s0, s1, s2, s3 float32
+	i := 0
+	for ; i+4 <= len(a); i += 4 {
+		x, y := a[i:i+4:i+4], b[i:i+4:i+4]
+		s0, s1, s2, s3 = s0+x[0]*y[0], s1+x[1]*y[1], s2+x[2]*y[2], s3+x[3]*y[3]
+	}
+	for ; i < len(a); i++ {
+		s0 += a[i] * b[i]
+	}
+	return s0 + s1 + s2 + s3
+}
+
+// cutAt finds the score above which about that part of the impostor trials
+// lies, from some of them.
+func cutAt(left []sample, pairs func(func(int, []sample)), part float64) float32 {
 	const every = 16
-	var some []float32
-	total := 0
+	some := []float32{-1}
 	pairs(func(i int, from []sample) {
-		total += len(from)
 		if i%every != 0 {
 			return
 		}
 		for j := i % 7; j < len(from); j += 7 {
 			if from[j].person != left[i].person {
-				some = append(some, float32(engine.Cosine(left[i].template, from[j].template)))
+				some = append(some, likeness(left[i].template, from[j].template))
 			}
 		}
 	})
 	slices.Sort(some)
-	keep := float64(maxKept) / 2 / float64(total)
-	return some[int(float64(len(some)-1)*(1-keep))]
+	return some[int(float64(len(some)-1)*(1-part))]
 }

@@ -95,7 +95,7 @@ func Measure(ctx context.Context, p *pack.Pack, people []Person, with []Acquirer
 		return nil, err
 	}
 	took := time.Since(started)
-	t := compare(s, len(people))
+	t := compare(s, len(people), maxKept)
 	if t.genuines == 0 || t.impostrs == 0 {
 		return nil, fmt.Errorf("%d genuine and %d impostor trials from %d pictures (not acquired: %v): nothing can be said; each of at least two people needs two usable pictures",
 			t.genuines, t.impostrs, s.pictures, s.lost)

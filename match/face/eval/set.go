@@ -53,7 +53,7 @@ func ReadSet(dir string) ([]Person, error) {
 			return nil, err
 		}
 		for _, f := range files {
-			if !f.Type().IsRegular() || !slices.Contains(extensions, strings.ToLower(filepath.Ext(f.Name()))) {
+			if !f.Type().IsRegular() || strings.HasPrefix(f.Name(), ".") || !slices.Contains(extensions, strings.ToLower(filepath.Ext(f.Name()))) {
 				continue
 			}
 			path := filepath.Join(dir, e.Name(), f.Name())

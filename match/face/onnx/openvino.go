@@ -6,7 +6,6 @@ import (
 	"encoding/xml"
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"slices"
 	"strconv"
@@ -88,10 +87,8 @@ func FromOpenVINO(graph, weights []byte) (*Graph, error) {
 	if err := dec.Decode(&net); err != nil {
 		return nil, fmt.Errorf("OpenVINO graph: %w", err)
 	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		if rest := strings.TrimSpace(string(graph[dec.InputOffset():])); rest != "" {
-			return nil, errors.New("OpenVINO graph: there is something after </net>")
-		}
+	if rest := bytes.TrimSpace(graph[dec.InputOffset():]); len(rest) > 0 {
+		return nil, errors.New("OpenVINO graph: there is something after </net>")
 	}
 	if net.Version != "11" {
 		return nil, fmt.Errorf("OpenVINO graph: version %q; only 11 is known", net.Version)
