@@ -4,6 +4,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -34,15 +35,24 @@ func TestMain(m *testing.M) {
 	os.Exit(run(m))
 }
 
-func run(m *testing.M) int {
+func run(m *testing.M) (code int) {
+	defer func() {
+		if root == "" {
+			return
+		}
+		if err := os.RemoveAll(root); err != nil {
+			fmt.Fprintln(os.Stderr, "e2e:", err)
+			code = 1
+		}
+	}()
 	if err := prepare(); err != nil {
 		fmt.Fprintln(os.Stderr, "e2e:", err)
 		return 1
 	}
-	defer os.RemoveAll(root)
 	defer func() {
 		if err := central.Stop(); err != nil {
 			fmt.Fprintln(os.Stderr, "e2e:", err)
+			code = 1
 		}
 	}()
 	return m.Run()
@@ -79,12 +89,33 @@ func build() error {
 	if !ok {
 		return fmt.Errorf("where is this source file?")
 	}
+	repo := filepath.Dir(filepath.Dir(here))
+	if err := dependOn(repo); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "go", "build", "-o", bin+"/", "./cmd/gateagent", "./cmd/gatecentral", "./cmd/gatectl")
-	cmd.Dir = filepath.Dir(filepath.Dir(here))
+	cmd.Dir = repo
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("build the programs: %w\n%s", err, strings.TrimSpace(string(out)))
 	}
 	return nil
+}
+
+// dependOn looks at every source file, so that go test knows that its result
+// depends on them and does not serve that of earlier sources from its cache.
+func dependOn(repo string) error {
+	return filepath.WalkDir(repo, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || strings.HasPrefix(d.Name(), ".") && path != repo {
+			if err == nil && d.IsDir() {
+				err = filepath.SkipDir
+			}
+			return err
+		}
+		if strings.HasSuffix(path, ".go") && !strings.HasSuffix(path, "_test.go") || strings.Contains(path, "/static/") {
+			_, _ = os.Stat(path) // whether it is still there matters to go build alone
+		}
+		return nil
+	})
 }

@@ -272,16 +272,6 @@ func (r *rig) ready() {
 // said gives the agent's log lines with all the words, of this run.
 func (r *rig) said(words ...string) []string { return r.Agent.Lines(words...) }
 
-// awaitLine waits for a log line of this run.
-func (r *rig) awaitLine(limit time.Duration, words ...string) string {
-	r.t.Helper()
-	line, err := r.Agent.AwaitLine(r.within(limit), words...)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	return line
-}
-
 // citizens makes n genuine cards of people that nobody else has.
 func citizens(t testing.TB, n int, opts ...doc.Option) []*doc.Document {
 	t.Helper()

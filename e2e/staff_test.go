@@ -88,7 +88,7 @@ func (r *rig) resolve(tx, outcome string) {
 
 // TestStop: SIGTERM ends the agent within five seconds with status 0, idle and
 // in the middle of a transaction; the gate is shut, and central sees the kiosk
-// go.
+// go, also when it is killed.
 func TestStop(t *testing.T) {
 	t.Parallel()
 	guests := citizens(t, 3)
@@ -119,6 +119,9 @@ func TestStop(t *testing.T) {
 	r.shut()
 	r.start()
 	r.balance(central, 2)
+	r.standing("present")
+	r.Agent.Kill()
+	r.standing("absent")
 }
 
 // stop ends the agent by SIGTERM.
