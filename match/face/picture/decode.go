@@ -182,11 +182,18 @@ func pnmNumber(b []byte) (int, []byte, error) {
 }
 
 func decodeJP2(data []byte, l Limits) (*Picture, error) {
-	s, err := readSIZ(data)
+	code, err := codestream(data)
+	if err != nil {
+		return nil, err
+	}
+	s, err := readSIZ(code)
 	if err != nil {
 		return nil, err
 	}
 	if err := s.check(l); err != nil {
+		return nil, err
+	}
+	if err := checkCoding(code, s); err != nil {
 		return nil, err
 	}
 	img, err := jpeg2000.Decode(bytes.NewReader(data))

@@ -1,6 +1,7 @@
 package picture
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 )
@@ -37,12 +38,11 @@ func (s siz) check(l Limits) error {
 	return nil
 }
 
-// readSIZ finds the codestream in a JP2 file, or takes a bare one, and reads
-// its SIZ segment.
-func readSIZ(data []byte) (siz, error) {
-	code, err := codestream(data)
-	if err != nil {
-		return siz{}, err
+// readSIZ reads the SIZ segment at the beginning of a codestream.
+func readSIZ(code []byte) (siz, error) {
+	// Encoders may leave zeros behind the end marker, section A.4.4.
+	if !bytes.HasSuffix(bytes.TrimRight(code, "\x00"), []byte{0xFF, 0xD9}) {
+		return siz{}, fmt.Errorf("%w: the codestream does not end", ErrTorn)
 	}
 	const fixed = 2 + 2 + 2 + 2 + 8*4 + 2 // SOC, SIZ, length, capabilities, eight sizes, components
 	if len(code) < fixed || code[0] != 0xFF || code[1] != 0x4F || code[2] != 0xFF || code[3] != 0x51 {
