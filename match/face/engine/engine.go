@@ -123,7 +123,9 @@ const BlankContrast = 4
 
 // certain: a detector that scores a face higher than this never saw it upside
 // down. A lower score makes the engine turn the picture and look again: with
-// eyes for a mouth and a chin for a forehead, many faces pass for one.
+// eyes for a mouth and a chin for a forehead, many faces pass for one. The
+// scores of the tiny detector do not tell up from down: of 200 upright
+// pictures of the AT&T faces it scored 23 higher when they were turned.
 const certain = 0.9
 
 // Portrait finds the one face of a still picture like Subject, and takes the
@@ -133,7 +135,7 @@ func (e *Engine) Portrait(p *picture.Picture) (Face, error) {
 	switch {
 	case errors.Is(err, ErrNobody) && p.Contrast() < BlankContrast:
 		return f, ErrBlank
-	case err == nil && f.Score >= certain, err != nil && !errors.Is(err, ErrNobody):
+	case err == nil && (f.Score >= certain || e.pack.Detector.Kind == pack.TinyFace), err != nil && !errors.Is(err, ErrNobody):
 		return f, err
 	}
 	turned := p.TurnOver()
