@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"time"
 
 	"github.com/chromedp/chromedp"
@@ -19,18 +21,29 @@ type browser struct {
 // pressWithin bounds one touch of the screen.
 const pressWithin = 6 * time.Second
 
+// maxTemp is how long the name of a folder may be in which Chromium makes a
+// socket of its own (unix(7): 108 bytes, of which it takes some 50). In a
+// deeper folder it uses the system's.
+const maxTemp = 56
+
 // openBrowser starts Chromium on the kiosk's page. It dies with us: the
 // package has the kernel see to that.
-func openBrowser(ctx context.Context, origin, profile, camera string) (*browser, error) {
+func openBrowser(ctx context.Context, origin, dir, camera string) (*browser, error) {
 	path, err := exec.LookPath("chromium")
 	if err != nil {
 		return nil, fmt.Errorf("%w: run scripts/setup", err)
 	}
-	opts := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.UserDataDir(profile),
+	opts := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.UserDataDir(filepath.Join(dir, "chromium")),
 		// The demo runs as root, for whom Chromium has no sandbox.
 		chromedp.Flag("no-sandbox", true), chromedp.Flag("disable-gpu", true), chromedp.Flag("disable-background-networking", true),
 		chromedp.Flag("use-fake-device-for-media-stream", true), chromedp.Flag("use-fake-ui-for-media-stream", true),
 		chromedp.Flag("use-file-for-fake-video-capture", camera))
+	if temp := filepath.Join(dir, "tmp"); len(temp) <= maxTemp {
+		if err := os.MkdirAll(temp, 0o700); err != nil {
+			return nil, err
+		}
+		opts = append(opts, chromedp.Env("TMPDIR="+temp))
+	}
 	actx, stop := chromedp.NewExecAllocator(ctx, opts...)
 	bctx, end := chromedp.NewContext(actx)
 	b := &browser{ctx: bctx, close: func() { end(); stop() }}
@@ -48,6 +61,13 @@ func openBrowser(ctx context.Context, origin, profile, camera string) (*browser,
 		return nil, fmt.Errorf("chromium: %w", err)
 	}
 	return b, nil
+}
+
+// text is what the screen says.
+func (b *browser) text() (string, error) {
+	ctx, cancel := context.WithTimeout(b.ctx, pressWithin)
+	defer cancel()
+	return chromedp.Run(ctx, chromedp.Evaluate[string](`document.body.innerText`))
 }
 
 // press touches one answer of the notice before the camera.

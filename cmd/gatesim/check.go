@@ -25,6 +25,7 @@ func (s *site) verify(ctx context.Context, all []*result) []string {
 	if n := s.now.QueueDepth; n != 0 {
 		out = append(out, fmt.Sprintf("the kiosk still keeps %d records that central has not acknowledged", n))
 	}
+	out = append(out, s.leaks()...)
 	admitted := 0
 	for _, r := range all {
 		if r.Outcome == gate.Admit.String() {

@@ -58,28 +58,15 @@ func TestCompare(t *testing.T) {
 
 // TestWidth holds the promise that 100 columns are enough for every line.
 func TestWidth(t *testing.T) {
-	var out bytes.Buffer
-	s := newShow(&out)
-	s.header()
-	w, err := fixedCast(docWorld())
+	cast, err := fixedCast(docWorld())
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i, c := range w {
-		if len(c.name) > nameWidth {
-			t.Errorf("%q is longer than its column of %d", c.name, nameWidth)
-		}
-		r := &result{
-			Number: 100 + i, Traveller: c.name, Outcome: c.outcome.String(), Reasons: names(c.reasons), List: "not_found",
-			ScanMS: 5000, CardMS: 9999, DecisionMS: 25000, PassageMS: 3000, Passage: "passed",
-			Phases: map[string]int64{"access": 9999, "sod": 9999, "chip": 9999, "dg1": 9999, "dg2": 9999, "list": 999},
-			checks: []gate.Check{{ID: gate.CheckDG(1), Result: gate.Failed}, {ID: gate.CheckDSTrust}, {ID: gate.CheckAccess, Result: gate.Aborted}},
-		}
-		r.note("resolved by %s: %s, %s", operatorName, resolveOutcome, resolveReason)
-		s.visit(r)
+	withFaces, err := faceCast(docWorld(), &studio{}, attackEvaluatory)
+	if err != nil {
+		t.Fatal(err)
 	}
-	s.summary(&report{OK: true, Seconds: 59.9, Results: []*result{{Outcome: "admit", figure: "genuine card"}}})
-	text := out.String()
+	text := shown(t, options{}, cast) + shown(t, options{faces: true}, withFaces)
 	for _, line := range strings.Split(text, "\n") {
 		if n := utf8.RuneCountInString(line); n > 100 {
 			t.Errorf("%d columns: %s", n, line)
@@ -92,6 +79,46 @@ func TestWidth(t *testing.T) {
 	}
 	if strings.Contains(text, "\x1b") {
 		t.Error("colours although this is no terminal")
+	}
+}
+
+// shown is what a demo of the cast prints at its widest.
+func shown(t *testing.T, o options, cast []*traveller) string {
+	var out bytes.Buffer
+	o.out = &out
+	s := newShow(o)
+	s.header()
+	var all []*result
+	for i, c := range cast {
+		if len(c.name) > s.nameWidth() {
+			t.Errorf("%q is longer than its column of %d", c.name, s.nameWidth())
+		}
+		r := &result{
+			Number: 100 + i, Traveller: c.name, Outcome: c.outcome.String(), Reasons: names(c.reasons), List: "not_found",
+			ScanMS: 5000, CardMS: 9999, DecisionMS: 25000, PassageMS: 3000, Passage: "passed", figure: c.figure,
+			Phases: map[string]int64{"access": 9999, "sod": 9999, "chip": 9999, "dg1": 9999, "dg2": 9999, "list": 999, "face": 9999},
+			checks: []gate.Check{{ID: gate.CheckDG(1), Result: gate.Failed}, {ID: gate.CheckDSTrust}, {ID: gate.CheckAccess, Result: gate.Aborted}},
+		}
+		r.note("resolved by %s: %s, %s", operatorName, resolveOutcome, resolveReason)
+		if c.part != nil {
+			v := view{FaceResult: &faceShown{Score: -0.123, PAD: 0.5, Frames: 1000}}
+			v.FaceResult.Quality.Overall = 0.5
+			r.judgeFace(c, v, false)
+		}
+		s.visit(r)
+		all = append(all, r)
+	}
+	s.summary(&report{OK: true, Seconds: 59.9, Results: all})
+	return out.String()
+}
+
+// TestPercentile: the smallest value that so many do not exceed.
+func TestPercentile(t *testing.T) {
+	values := []int64{50, 10, 40, 20, 30}
+	for p, want := range map[float64]int64{0: 10, 0.5: 30, 0.8: 40, 0.95: 50, 1: 50} {
+		if got := percentile(values, p); got != want {
+			t.Errorf("%v: %d, want %d", p, got, want)
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -33,7 +34,7 @@ pack = '{{.Pack}}'
 pack_hash = "{{.PackHash}}"
 library = '{{.Library}}'
 demo = true
-attack = "evaluatory"
+attack = "{{.Attack}}"
 consent = "8s"
 limit = "6s"
 {{else}}face = "off"
@@ -93,30 +94,58 @@ func (s *site) writeConfig() error {
 	if !s.o.once {
 		values["Pulse"], values["Outcome"] = "500ms", "4s"
 	}
-	if s.o.faces {
-		if err := s.modelPack(values); err != nil {
-			return err
-		}
+	if m := s.models; m != nil {
+		values["Pack"], values["PackHash"], values["Library"], values["Attack"] = m.pack, m.hash, m.library, m.attack
 	}
 	return kioskConfig.Execute(f, values)
 }
 
-// modelPack names the demo pack and ONNX Runtime to the kiosk. A real kiosk's
-// configuration is told the pack's hash by whoever imported it.
-func (s *site) modelPack(values map[string]string) error {
-	dir, err := filepath.Abs(s.o.models)
-	if err != nil {
-		return err
+// models are the model pack and the runtime that the kiosk uses.
+type models struct {
+	pack, hash, library string
+	attack              string // policy of presentation attacks
+}
+
+// Policies of presentation attacks, as in the kiosk's configuration.
+const (
+	attackEvaluatory = "evaluatory" // the score is recorded
+	attackRequired   = "required"   // and decides
+)
+
+// findModels looks for what scripts/setup installed. A real kiosk's
+// configuration is told the pack's hash by whoever imported it. Presentation
+// attacks decide where the pack has models for them.
+func findModels(o options) (*models, error) {
+	m := &models{
+		pack: o.pack, library: filepath.Join(o.models, "onnxruntime", "libonnxruntime.so"), attack: attackEvaluatory,
 	}
-	values["Pack"], values["Library"] = filepath.Join(dir, "demo"), filepath.Join(dir, "onnxruntime", "libonnxruntime.so")
-	manifest, err := os.ReadFile(filepath.Join(values["Pack"], "pack.json"))
+	if m.pack == "" {
+		m.pack = filepath.Join(o.models, "demo")
+	}
+	for _, p := range []*string{&m.pack, &m.library} {
+		abs, err := filepath.Abs(*p)
+		if err != nil {
+			return nil, err
+		}
+		*p = abs
+	}
+	manifest, err := os.ReadFile(filepath.Join(m.pack, "pack.json"))
 	if err == nil {
-		_, err = os.Stat(values["Library"])
+		_, err = os.Stat(m.library)
 	}
 	if err != nil {
-		return fmt.Errorf("%w: run scripts/setup, or name its folder with --models", err)
+		return nil, fmt.Errorf("%w: run scripts/setup, or name the folders with --models and --pack", err)
+	}
+	var has struct {
+		PAD []json.RawMessage `json:"pad"`
+	}
+	if err := json.Unmarshal(manifest, &has); err != nil {
+		return nil, fmt.Errorf("%s: pack.json: %w", m.pack, err)
+	}
+	if len(has.PAD) > 0 {
+		m.attack = attackRequired
 	}
 	sum := sha256.Sum256(manifest)
-	values["PackHash"] = hex.EncodeToString(sum[:])
-	return nil
+	m.hash = hex.EncodeToString(sum[:])
+	return m, nil
 }

@@ -18,6 +18,7 @@ type options struct {
 	once   bool
 	faces  bool
 	models string
+	pack   string
 	json   bool
 	state  string
 	bin    string
@@ -50,7 +51,7 @@ type report struct {
 // demo runs the demonstration and leaves nothing running.
 func demo(ctx context.Context, o options) (err error) {
 	began := time.Now()
-	show := newShow(o.out)
+	show := newShow(o)
 	show.line("starting card reader daemon, central, kiosk and devices …")
 	s, err := openSite(ctx, o)
 	defer func() {

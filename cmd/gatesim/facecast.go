@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"gateagent/gate"
@@ -31,30 +32,39 @@ type part struct {
 const legalBasis = "demo-consent"
 
 // rightPeople is how often right people go through, for the figures.
-const rightPeople = 6
+const rightPeople = 10
 
 // faces draws the people and makes the cast of the face demo.
 func (s *site) faces(ctx context.Context) (err error) {
 	if s.studio, err = newStudio(ctx, s.path("camera")); err != nil {
 		return err
 	}
-	c := &caster{world: s.world}
+	s.cast, err = faceCast(s.world, s.studio, s.models.attack)
+	return err
+}
+
+// faceCast is everybody of the face demo, in the order of their appearance.
+func faceCast(w *doc.World, st *studio, attack string) ([]*traveller, error) {
+	c := &caster{world: w}
 	for i := range rightPeople {
 		seed, seen := uint64(firstPerson), filmFirst
 		if i%2 == 1 {
 			seed, seen = secondPerson, filmSecond
 		}
-		c.person(s.studio, "right person", seed, part{film: seen, filmed: true}, nil, func(t *traveller) { t.figure = "right person" })
+		c.person(st, "right person", seed, part{film: seen, filmed: true}, nil, func(t *traveller) { t.figure = "right person" })
 	}
-	c.person(s.studio, "genuine card of somebody else", thirdPerson, part{film: filmFirst, filmed: true}, nil, refer(gate.CodeFaceMismatch))
-	c.person(s.studio, "printed photo held up", firstPerson, part{film: filmPrinted, filmed: true, open: true}, nil, nil)
-	c.person(s.studio, "two people before the camera", firstPerson, part{film: filmTwo, filmed: true}, nil, refer(gate.CodeFaceSeveral))
-	c.person(s.studio, "nobody before the camera", firstPerson, part{film: filmNobody, filmed: true}, nil, refer(gate.CodeFaceNobody))
-	c.person(s.studio, "would rather see a person", secondPerson, part{film: filmSecond, answer: answerPerson}, nil, refer(gate.CodeFaceDeclined))
+	c.person(st, "somebody else's genuine card", thirdPerson, part{film: filmFirst, filmed: true}, nil, refer(gate.CodeFaceMismatch))
+	c.person(st, "printed photo held up", firstPerson, part{film: filmPrinted, filmed: true, open: attack != attackRequired}, nil, func(t *traveller) {
+		if attack == attackRequired {
+			refer(gate.CodeFaceAttack)(t)
+		}
+	})
+	c.person(st, "two people before the camera", firstPerson, part{film: filmTwo, filmed: true}, nil, refer(gate.CodeFaceSeveral))
+	c.person(st, "nobody before the camera", firstPerson, part{film: filmNobody, filmed: true}, nil, refer(gate.CodeFaceNobody))
+	c.person(st, "would rather see a person", secondPerson, part{film: filmSecond, answer: answerPerson}, nil, refer(gate.CodeFaceDeclined))
 	child := func(p *doc.Person) { p.Birth = time.Now().UTC().AddDate(-10, 0, -7).Truncate(24 * time.Hour) }
-	c.person(s.studio, "a child of ten", thirdPerson, part{film: filmFirst}, child, refer(gate.CodeFaceUnderAge))
-	s.cast = c.cast
-	return c.err
+	c.person(st, "a child of ten", thirdPerson, part{film: filmFirst}, child, refer(gate.CodeFaceUnderAge))
+	return c.cast, c.err
 }
 
 // person adds somebody with their portrait on a Vietnamese card.
@@ -82,7 +92,7 @@ func (s *site) openScreen(ctx context.Context) (err error) {
 	if s.studio == nil {
 		return nil
 	}
-	if s.browser, err = openBrowser(ctx, s.pages.origin, s.path("chromium"), s.studio.camera()); err != nil {
+	if s.browser, err = openBrowser(ctx, s.pages.origin, s.dir, s.studio.camera()); err != nil {
 		return err
 	}
 	_, err = s.await(ctx, "the kiosk's page to bring its camera", readyWithin, func(v view) bool {
@@ -113,21 +123,48 @@ func (s *site) answer(ctx context.Context, t *traveller, r *result, mine func(vi
 	return nil
 }
 
+// screenTells has the traveller's screen say neither how well a face went nor
+// why somebody is referred.
+func (s *site) screenTells(r *result) error {
+	if s.browser == nil {
+		return nil
+	}
+	text, err := s.browser.text()
+	if err != nil {
+		return fmt.Errorf("the kiosk's screen: %w", err)
+	}
+	secrets := []string{}
+	for _, c := range r.codes {
+		secrets = append(secrets, c.Info().Name, c.Info().Text, fmt.Sprint(uint32(c)))
+	}
+	if r.Face != nil && r.Face.Score != 0 {
+		secrets = append(secrets, fmt.Sprintf("%.2f", r.Face.Score), fmt.Sprintf("%.0f %%", 100*r.Face.Score), fmt.Sprintf("%.0f%%", 100*r.Face.Score))
+	}
+	for _, secret := range secrets {
+		if strings.Contains(strings.ToLower(text), strings.ToLower(secret)) {
+			r.differs("the traveller's screen says %q", secret)
+		}
+	}
+	return nil
+}
+
 // judgeFace holds the face step against what had to happen.
 func (r *result) judgeFace(t *traveller, v view, filmed bool) {
 	if t.part == nil {
 		return
 	}
-	r.part, r.Face = t.part, v.FaceResult
+	r.part, r.Face = t.part, v.FaceResult // nil where the camera stayed off
 	frames := 0
 	if f := r.Face; f != nil {
 		frames = f.Frames
-		pad := "not measured: the pack has no model for it"
+		pad := "none: no model in the pack"
 		if f.PAD >= 0 {
-			pad = fmt.Sprintf("%.2f, recorded only", f.PAD)
+			pad = fmt.Sprintf("%.2f", f.PAD)
 		}
 		if f.Quality.Overall > 0 {
-			r.note("score %.3f, threshold %.3f; %d pictures, quality %.2f; presentation attack score %s", f.Score, f.Threshold, frames, f.Quality.Overall, pad)
+			r.note("score %.3f, threshold %.3f, quality %.2f, %d pictures; attack score %s", f.Score, f.Threshold, f.Quality.Overall, frames, pad)
+		} else {
+			r.note("%d pictures, none that could be compared", frames)
 		}
 	}
 	switch {

@@ -80,6 +80,7 @@ not exist. The model pack is a demonstration, see the pack's own warning.`,
 	f.StringVar(&o.state, "state", ".demo", "the one `folder` for everything; emptied first if it is an earlier demo's")
 	f.BoolVar(&o.faces, "faces", false, "compare faces, through a real browser with a simulated camera: another cast")
 	f.StringVar(&o.models, "models", "models", "with --faces: `folder` that scripts/setup filled, with ONNX Runtime and the demo pack")
+	f.StringVar(&o.pack, "pack", "", "with --faces: `folder` of another model pack than the demo pack; it runs as demo, too")
 	f.StringVar(&o.bin, "bin", "", "`folder` of gateagent, gatecentral and gatectl (default: where gatesim lies)")
 	f.BoolVar(&o.json, "json", false, "with --once: print the result as one JSON object, everything else on standard error")
 	return cmd

@@ -3,7 +3,9 @@ package main
 import (
 	"fmt"
 	"io"
+	"math"
 	"os"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -15,15 +17,16 @@ import (
 type show struct {
 	out    io.Writer
 	colour bool
+	faces  bool // a column for them
 }
 
-func newShow(out io.Writer) *show {
-	f, ok := out.(*os.File)
+func newShow(o options) *show {
+	f, ok := o.out.(*os.File)
 	if ok {
 		_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
 		ok = err == nil && os.Getenv("NO_COLOR") == ""
 	}
-	return &show{out: out, colour: ok}
+	return &show{out: o.out, colour: ok, faces: o.faces}
 }
 
 func (s *show) line(format string, args ...any) { fmt.Fprintf(s.out, format+"\n", args...) }
@@ -62,7 +65,7 @@ type step struct {
 	owns  func(id gate.CheckID) bool
 }
 
-func steps() []step {
+func (s *show) steps() []step {
 	is := func(ids ...gate.CheckID) func(gate.CheckID) bool {
 		return func(id gate.CheckID) bool {
 			for _, own := range ids {
@@ -73,20 +76,30 @@ func steps() []step {
 			return false
 		}
 	}
-	return []step{
+	out := []step{
 		{"access", 7, "access", is(gate.CheckAccess)},
 		{"sod", 6, "sod", is(gate.CheckSOD, gate.CheckDS)},
 		{"chip", 6, "chip", is(gate.CheckChip, gate.CheckDG(14), gate.CheckDG(15))},
 		{"dg1", 6, "dg1", is(gate.CheckDG(1), gate.CheckIssuer, gate.CheckExpiry, gate.CheckMRZDG1)},
 		{"dg2", 6, "dg2", is(gate.CheckDG(2))},
 	}
+	if s.faces { // what the verdict took after the reading
+		out = append(out, step{"face", 6, "face", is()})
+	}
+	return out
 }
 
-const nameWidth = 34
+// nameWidth leaves room for the columns.
+func (s *show) nameWidth() int {
+	if s.faces {
+		return 28
+	}
+	return 34
+}
 
 func (s *show) header() {
-	text := fmt.Sprintf("%3s  %-*s%6s%7s", "", nameWidth, "milliseconds", "scan", "card")
-	for _, c := range steps() {
+	text := fmt.Sprintf("%3s  %-*s%6s%7s", "", s.nameWidth(), "milliseconds", "scan", "card")
+	for _, c := range s.steps() {
 		text += fmt.Sprintf("%*s", c.width, c.title)
 	}
 	s.line("%s", s.in(dim, text+fmt.Sprintf("%7s%10s", "list", "decision")))
@@ -96,9 +109,9 @@ func (s *show) header() {
 // visit prints one traveller: what each step took, × where it failed, ? where
 // it could not be proven, ! where it was interrupted; below it what came of it.
 func (s *show) visit(r *result) {
-	name := fmt.Sprintf("%3d  %-*s", r.Number, nameWidth, r.Traveller)
+	name := fmt.Sprintf("%3d  %-*s", r.Number, s.nameWidth(), r.Traveller)
 	text := number(6, r.ScanMS, r.CardMS > 0) + number(7, r.CardMS, r.CardMS > 0)
-	for _, c := range steps() {
+	for _, c := range s.steps() {
 		ms, ran := r.Phases[c.phase]
 		mark, colour := r.mark(c)
 		cell := number(c.width-1, ms, ran)
@@ -172,10 +185,11 @@ func (s *show) summary(rep *report) {
 	outcomes := map[string]int{}
 	for _, r := range rep.Results {
 		outcomes[r.Outcome]++
-		if r.figure != "" {
+		if r.figure != "" && r.part == nil {
 			s.line("  %-16s%22d%22d%22d", r.figure, r.DecisionMS, r.Phases["total"], r.FloorMS)
 		}
 	}
+	s.faceFigures(rep)
 	s.line("  (the virtual reader alone takes up to 0.9 s to notice a document)\n")
 	if rep.OK {
 		s.line("%s", s.in(green, fmt.Sprintf("all as expected after %.1f s: %d travellers, %d admitted, %d referred, %d interrupted",
@@ -187,4 +201,33 @@ func (s *show) summary(rep *report) {
 	for _, d := range rep.Differences {
 		s.line("  %s", d)
 	}
+}
+
+// faceFigures prints median and 95th percentile over the right people.
+func (s *show) faceFigures(rep *report) {
+	var down, seen, face []int64
+	var floor int64
+	for _, r := range rep.Results {
+		if r.part != nil && r.figure != "" {
+			down, seen, face = append(down, r.DecisionMS), append(seen, r.Phases["total"]), append(face, r.Phases["face"])
+			floor = r.FloorMS
+		}
+	}
+	if len(down) == 0 {
+		return
+	}
+	for _, p := range []struct {
+		name string
+		of   float64
+	}{{"median", 0.5}, {"95 %", 0.95}} {
+		s.line("  %-16s%22d%22d%22d", p.name, percentile(down, p.of), percentile(seen, p.of), floor)
+	}
+	s.line("  (%d right people; the verdict came %d ms after the reading in the median, %d at 95 %%)", len(down), percentile(face, 0.5), percentile(face, 0.95))
+}
+
+// percentile is the smallest value that at least the part p of all values
+// does not exceed.
+func percentile(values []int64, p float64) int64 {
+	sorted := slices.Sorted(slices.Values(values))
+	return sorted[max(0, int(math.Ceil(p*float64(len(sorted))))-1)]
 }

@@ -46,6 +46,7 @@ type site struct {
 	codes   *port.Scanner // reads codes
 	zones   *port.Scanner // reads machine readable zones
 	relay   *port.Relay
+	models  *models  // nil where no face is compared
 	studio  *studio  // nil where no face is compared
 	browser *browser // the kiosk's screen; nil without a studio
 	central *program
@@ -74,6 +75,11 @@ func openSite(ctx context.Context, o options) (*site, error) {
 		}
 	}
 	var err error
+	if o.faces {
+		if s.models, err = findModels(o); err != nil {
+			return s, err
+		}
+	}
 	if s.dir, s.marker, err = openFolder(o.state); err != nil {
 		return s, err
 	}
@@ -214,6 +220,9 @@ func (s *site) devices(context.Context) (err error) {
 	opts := port.RelayOptions{Protocol: port.ProtocolModbus, AutoPass: 150 * time.Millisecond, Beam: 200 * time.Millisecond}
 	if !s.o.once {
 		opts.AutoPass = time.Second // at a walk
+	}
+	if s.o.faces {
+		opts.Beam *= 2 // a browser beside it can keep the sensor's next question waiting
 	}
 	s.relay, err = port.NewRelay(dir, "relay", opts)
 	return err

@@ -7,9 +7,11 @@ import (
 	"encoding/binary"
 	"fmt"
 	"image"
+	"image/color"
 	"image/jpeg"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"golang.org/x/sync/errgroup"
 
@@ -49,8 +51,9 @@ const (
 type studio struct {
 	dir       string // of the films
 	portraits map[uint64][]byte
-	mark      []byte   // planted in every portrait
-	prints    [][]byte // by which a picture would be found again
+	mark      []byte // planted in every portrait
+	mu        sync.Mutex
+	prints    [][]byte // by which a picture would be found again; guarded by mu while films are shot
 }
 
 // newStudio draws everything at once.
@@ -128,17 +131,21 @@ func (s *studio) plant(raw []byte) ([]byte, bool) {
 	return append(out, raw[2:]...), true
 }
 
+// headers is where a JPEG of Go is its own: before lie the tables of ITU-T T.81
+// Annex K, which many pictures have.
+const headers = 640
+
 // remember keeps pieces of a portrait, compressed and as pixels.
 func (s *studio) remember(raw []byte) error {
-	const piece = 48
-	for _, at := range []int{len(raw) / 3, len(raw) / 2, len(raw) * 3 / 4} {
-		s.prints = append(s.prints, raw[at:at+piece])
+	const short, piece = 24, 48
+	for at := headers; at+short <= len(raw); at += 256 {
+		s.prints = append(s.prints, raw[at:at+short])
 	}
 	img, err := jpeg.Decode(bytes.NewReader(raw))
 	if err != nil {
 		return err
 	}
-	x, y := portraitWide/2-piece/2, portraitHigh/2
+	x, y := img.Bounds().Dx()/2-piece/2, img.Bounds().Dy()/2
 	var rgb, rgba []byte
 	for i := range piece {
 		r, g, b, _ := img.At(x+i, y).RGBA()
@@ -149,6 +156,30 @@ func (s *studio) remember(raw []byte) error {
 	return nil
 }
 
+// distinct: a piece with fewer different values may occur by chance.
+const distinct = 8
+
+// glimpse keeps a piece of a film's picture as the camera sees it: brightness
+// alone, row by row.
+func (s *studio) glimpse(shot *image.RGBA) {
+	const piece = 48
+	for y := filmHigh / 2; y < filmHigh; y += 8 {
+		var luma []byte
+		values := map[byte]bool{}
+		for x := filmWide/2 - piece/2; x < filmWide/2+piece/2; x++ {
+			p := shot.RGBAAt(x, y)
+			l, _, _ := color.RGBToYCbCr(p.R, p.G, p.B)
+			luma, values[l] = append(luma, l), true
+		}
+		if len(values) >= distinct {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.prints = append(s.prints, luma)
+			return
+		}
+	}
+}
+
 // shoot writes one film.
 func (s *studio) shoot(name film, shots []*image.RGBA) error {
 	f, err := os.OpenFile(s.reel(name), os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
@@ -156,6 +187,7 @@ func (s *studio) shoot(name film, shots []*image.RGBA) error {
 		return err
 	}
 	defer f.Close()
+	s.glimpse(shots[0])
 	if err := face.WriteY4M(f, face.ToAndFro(shots), filmRate); err != nil {
 		return err
 	}

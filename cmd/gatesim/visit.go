@@ -141,6 +141,9 @@ func (s *site) pass(ctx context.Context, t *traveller, r *result, fresh func(vie
 	r.DecisionMS = decided.Sub(presented).Milliseconds()
 	r.FloorMS = card.Modelled().Milliseconds()
 	link.Remove()
+	if err := s.screenTells(r); err != nil {
+		return err
+	}
 	if r.Outcome != gate.Admit.String() {
 		return nil
 	}
