@@ -152,6 +152,10 @@ func TestDecodeRefuses(t *testing.T) {
 		{"JP2, tiles of one pixel", JP2, with(jp2, code+24, 0, 0, 0, 1, 0, 0, 0, 1), ErrHuge},
 		{"JP2, tiles of nothing", JP2, with(jp2, code+24, 0, 0, 0, 0), ErrTorn},
 		{"JP2, half the colour", JP2, with(jp2, code+46, 2, 2), ErrFormat},
+		{"JP2, away from the origin", JP2, with(jp2, code+19, 3), ErrFormat},
+		{"JP2, code blocks of 2^29", JP2, with(jp2, code+61, 27), ErrTorn},
+		{"JP2, 65535 layers", JP2, with(jp2, code+57, 0xFF, 0xFF), ErrHuge},
+		{"JP2, 32 levels", JP2, with(jp2, code+60, 32), ErrHuge},
 		{"JP2, nothing sampled", JP2, with(jp2, code+43, 0, 1), ErrTorn},
 		{"JP2, two components", JP2, with(jp2, code+40, 0, 2), ErrTorn},
 	} {

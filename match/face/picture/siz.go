@@ -59,6 +59,10 @@ func readSIZ(code []byte) (siz, error) {
 	if v[4] == 0 || v[5] == 0 || v[0] <= v[2] || v[1] <= v[3] || v[6] > v[2] || v[7] > v[3] || v[6]+v[4] <= v[2] || v[7]+v[5] <= v[3] {
 		return siz{}, fmt.Errorf("%w: image and tiles do not overlap", ErrTorn)
 	}
+	if v[2] != 0 || v[3] != 0 {
+		// No portrait does; the decoder fails on some that do.
+		return siz{}, fmt.Errorf("%w: it begins at %d,%d of its grid", ErrFormat, v[2], v[3])
+	}
 	const wide = 1 << 20 // keeps the products below in range; far above any limit
 	if v[0] > wide || v[1] > wide {
 		return siz{}, fmt.Errorf("%w: %d×%d grid", ErrHuge, v[0], v[1])
