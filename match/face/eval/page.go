@@ -124,11 +124,15 @@ func (r *Report) detPlot() string {
 }
 
 // histogramPlot draws how the scores of both kinds are spread, each as a part
-// of its kind.
+// of its kind, over the range in which there are any.
 func (r *Report) histogramPlot() string {
 	b := axes("scores", "score (cosine)", "part of the trials of its kind")
-	for i := range 11 {
-		tick(b, float64(i)/10, 0, fmt.Sprintf("%.1f", -1+float64(i)/5), true)
+	steps := len(r.Scores.Genuine)
+	first, last := r.scoreRange()
+	place := func(i int) float64 { return float64(i-first) / float64(last-first) }
+	score := func(i int) float64 { return -1 + 2*float64(i)/float64(steps) }
+	for i := first; i <= last; i += histogramSteps / 20 {
+		tick(b, place(i), 0, fmt.Sprintf("%.1f", score(i)), true)
 	}
 	top := 0.0
 	kinds := []struct {
@@ -147,15 +151,32 @@ func (r *Report) histogramPlot() string {
 	for _, k := range kinds {
 		x, y := at(0, 0)
 		fmt.Fprintf(b, `<path class="%s" d="M%.1f %.1f`, k.class, x, y)
-		for i, n := range k.n {
-			x0, y0 := at(float64(i)/float64(len(k.n)), float64(n)/float64(max(1, k.all))/max(top, 1e-9))
-			x1, _ := at(float64(i+1)/float64(len(k.n)), 0)
+		for i := first; i < last; i++ {
+			x0, y0 := at(place(i), float64(k.n[i])/float64(max(1, k.all))/max(top, 1e-9))
+			x1, _ := at(place(i+1), 0)
 			fmt.Fprintf(b, "L%.1f %.1fL%.1f %.1f", x0, y0, x1, y0)
 		}
 		x, y = at(1, 0)
 		fmt.Fprintf(b, `L%.1f %.1fZ"/>`, x, y)
 	}
-	x, _ := at((r.At.Threshold+1)/2, 0)
+	mark := min(max((r.At.Threshold-score(first))/(score(last)-score(first)), 0), 1)
+	x, _ := at(mark, 0)
 	fmt.Fprintf(b, `<path d="M%.1f 10V%.1f" class="threshold"/></svg>`, x, 10+plotHigh)
 	return b.String()
+}
+
+// scoreRange gives the steps of the histogram between which scores lie,
+// rounded to tenths of the cosine.
+func (r *Report) scoreRange() (first, last int) {
+	const tenth = histogramSteps / 20
+	first, last = histogramSteps, 0
+	for i := range r.Scores.Genuine {
+		if r.Scores.Genuine[i]+r.Scores.Impostor[i] > 0 {
+			first, last = min(first, i), max(last, i+1)
+		}
+	}
+	if first >= last {
+		return 0, histogramSteps
+	}
+	return first / tenth * tenth, (last + tenth - 1) / tenth * tenth
 }

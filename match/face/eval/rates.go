@@ -27,23 +27,8 @@ type rates struct {
 // weights are how often each person is taken, nil for once: a genuine trial
 // counts as often as its person, an impostor trial as often as its pair.
 func (t *trials) walk(fmrs []float64, weights []float64, visit func(threshold, fmr, fnmr float64)) rates {
-	one := func(tr trial) float64 {
-		w := float64(tr.weight)
-		if weights == nil {
-			return w
-		}
-		if tr.a == tr.b {
-			return w * weights[tr.a]
-		}
-		return w * weights[tr.a] * weights[tr.b]
-	}
-	var genuine, impostor float64
-	for _, tr := range t.genuine {
-		genuine += one(tr)
-	}
-	for _, tr := range t.impostor {
-		impostor += one(tr)
-	}
+	one := func(tr trial) float64 { return tr.counts(weights) }
+	genuine, impostor := total(t.genuine, one), total(t.impostor, one)
 	out := rates{eer: math.NaN()}
 	if genuine == 0 || impostor == 0 {
 		return out
@@ -86,6 +71,26 @@ func (t *trials) walk(fmrs []float64, weights []float64, visit func(threshold, f
 	}
 	slices.Reverse(out.points)
 	return out
+}
+
+// counts says how often a trial counts among people of these weights.
+func (tr trial) counts(weights []float64) float64 {
+	w := float64(tr.weight)
+	switch {
+	case weights == nil:
+		return w
+	case tr.a == tr.b:
+		return w * weights[tr.a]
+	}
+	return w * weights[tr.a] * weights[tr.b]
+}
+
+func total(of []trial, one func(trial) float64) float64 {
+	var sum float64
+	for _, tr := range of {
+		sum += one(tr)
+	}
+	return sum
 }
 
 // crossing is where the line from one pair of rates to the next has both
