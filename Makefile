@@ -11,7 +11,7 @@ DESTDIR ?=
 FUZZTIME ?= 30s
 DEMOFLAGS := $(if $(ONCE),--once) $(if $(JSON),--json)
 
-.PHONY: help setup build demo demo-face test lint soak fuzz install uninstall clean bench-read bench-list bench-offline
+.PHONY: help setup build demo demo-face test lint soak fuzz install uninstall clean bench-read bench-list bench-offline bench-face
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -54,6 +54,11 @@ bench-read: build
 
 bench-list:
 	$(GO) test -run '^$$' -bench . -benchtime 1s ./match/allowlist/
+
+# The face step on one core, with the recommended pack and the AT&T faces of
+# ../shared: name, value, unit, the most it may be, quotient.
+bench-face: setup
+	@$(GO) test -run '^$$' -bench Face -benchtime 1x ./match/face/
 
 bench-offline:
 	$(GO) test -run '^$$' -bench . -benchtime 2s ./offline/ ./uplink/
