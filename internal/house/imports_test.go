@@ -43,7 +43,6 @@ func rooms() []room {
 		{"internal", false, nil},
 		{"systemd", false, nil},
 		{"e2e", false, nil}, // tests of the whole
-		{"e2e", false, nil},
 	}
 }
 
@@ -64,6 +63,7 @@ func homes() map[string][]string {
 		"github.com/vladimirvivien/go4vl":     {"drivers/camera"},
 		"github.com/coder/websocket":          {"web"},
 		"github.com/creack/pty":               {"sim"},
+		"github.com/chromedp":                 {"cmd/gatesim"}, // its travellers use the real page
 		"golang.org/x":                        {"."},
 	}
 }

@@ -38,13 +38,7 @@ func (t *trials) walk(fmrs []float64, weights []float64, visit func(threshold, f
 	lastFMR, lastFNMR := 0.0, 1.0
 	i, j := 0, 0
 	for i < len(t.genuine) || j < len(t.impostor) {
-		score := float32(math.Inf(-1))
-		if i < len(t.genuine) {
-			score = t.genuine[i].score
-		}
-		if j < len(t.impostor) {
-			score = max(score, t.impostor[j].score)
-		}
+		score := max(scoreAt(t.genuine, i), scoreAt(t.impostor, j))
 		for ; i < len(t.genuine) && t.genuine[i].score == score; i++ {
 			matched += one(t.genuine[i])
 		}
@@ -71,6 +65,14 @@ func (t *trials) walk(fmrs []float64, weights []float64, visit func(threshold, f
 	}
 	slices.Reverse(out.points)
 	return out
+}
+
+// scoreAt is the score of trial i, or less than any when there is none.
+func scoreAt(of []trial, i int) float32 {
+	if i < len(of) {
+		return of[i].score
+	}
+	return float32(math.Inf(-1))
 }
 
 // counts says how often a trial counts among people of these weights.
