@@ -101,7 +101,7 @@ func (h *head) relief(p vec) float64 {
 	}
 	n := noise(vec{p.x*2.2 + 11, p.y*2.2 + 5, p.z * 1.5}, uint32(h.Seed)+21)
 	n += 0.5 * noise(vec{p.x*4.6 + 3, p.y*4.6 + 9, p.z * 3}, uint32(h.Seed)+22)
-	return 0.055 * n * min(1, p.z*3)
+	return 0.075 * n * min(1, p.z*3) * step(0.75, 0.45, p.y)
 }
 
 // front adds nose and mouth.

@@ -33,6 +33,9 @@ func (sc *scene) strands(p vec, seed uint32) vec {
 // wrinkles and whiskers.
 func (sc *scene) complexion(q vec, seed uint32) (vec, float64) {
 	c := sc.skin.times(1 + 0.035*noise(q.times(7), seed) + 0.03*noise(q.times(45), seed+2))
+	if sc.patchy > 0 {
+		c = c.times(1 - sc.patchy*step(0.05, 0.35, noise(q.times(3.1).add(vec{7, 3, 1}), seed+30)))
+	}
 	ax := math.Abs(q.x)
 	red := 0.5*bump(ax, 0.42, 0.25)*bump(q.y, -0.25, 0.3) + 0.4*bump(ax, 0, 0.16)*bump(q.y, sc.noseB.y, 0.14)
 	c = c.mul(vec{1, 1 - 0.16*red, 1 - 0.18*red})
@@ -121,7 +124,7 @@ func (sc *scene) eyes(q, c vec, gloss float64) (vec, float64) {
 	if fold := math.Abs(y - up - 0.045 - 0.02*sc.lidFold); sc.lidFold > 0.3 && math.Abs(ex) < 1.15 {
 		c = c.times(1 - 0.28*sc.lidFold*step(0.018, 0, fold))
 	}
-	c = c.times(1 - 0.14*bump(ex, 0, 1.3)*bump(y, 0.02, 0.14))
+	c = c.times(1 - (0.14+sc.makeup)*bump(ex, 0, 1.4)*bump(y, 0.04, 0.16))
 	if inside > 0 {
 		white := vec{0.86, 0.84, 0.82}.times(0.78 + 0.22*step(0.0, 0.05, up-y))
 		gx := (ax - sc.eyeApart) - side*0.045*sc.s.Look

@@ -23,7 +23,8 @@ type Person struct {
 	hairline, hairThick, beard, moustache, stubble, age    float64
 	glasses                                                float64 // 0: none; else roundness
 	glassDark                                              float64
-	moles                                                  []vec // position and size
+	patchy, makeup                                         float64 // pigment in patches; make-up around the eyes
+	moles                                                  []vec   // position and size
 }
 
 type hairStyle uint8
@@ -69,6 +70,9 @@ func NewPerson(seed uint64) Person {
 	}
 	if rnd.IntN(4) == 0 {
 		p.glasses, p.glassDark = in(0.2, 1), in(0, 1)
+	}
+	if p.patchy = in(-0.5, 0.34); rnd.IntN(3) == 0 {
+		p.makeup = in(0.2, 0.6)
 	}
 	for range rnd.IntN(3) {
 		p.moles = append(p.moles, vec{in(-0.5, 0.5), in(-0.8, 0.5), in(0.012, 0.028)})
