@@ -47,11 +47,11 @@ func (s *site) faces(ctx context.Context) (err error) {
 func faceCast(w *doc.World, st *studio, attack string) ([]*traveller, error) {
 	c := &caster{world: w}
 	for i := range rightPeople {
-		seed, seen := uint64(firstPerson), filmFirst
+		who, seen := firstPerson, filmFirst
 		if i%2 == 1 {
-			seed, seen = secondPerson, filmSecond
+			who, seen = secondPerson, filmSecond
 		}
-		c.person(st, "right person", seed, part{film: seen, filmed: true}, nil, func(t *traveller) { t.figure = "right person" })
+		c.person(st, "right person", who, part{film: seen, filmed: true}, nil, func(t *traveller) { t.figure = "right person" })
 	}
 	c.person(st, "somebody else's genuine card", thirdPerson, part{film: filmFirst, filmed: true}, nil, refer(gate.CodeFaceMismatch))
 	c.person(st, "printed photo held up", firstPerson, part{film: filmPrinted, filmed: true, open: attack != attackRequired}, nil, func(t *traveller) {
@@ -68,7 +68,7 @@ func faceCast(w *doc.World, st *studio, attack string) ([]*traveller, error) {
 }
 
 // person adds somebody with their portrait on a Vietnamese card.
-func (c *caster) person(st *studio, name string, seed uint64, does part, born func(*doc.Person), expect func(*traveller)) {
+func (c *caster) person(st *studio, name string, who int, does part, born func(*doc.Person), expect func(*traveller)) {
 	if does.answer == "" {
 		does.answer = answerUse
 	}
@@ -77,7 +77,7 @@ func (c *caster) person(st *studio, name string, seed uint64, does part, born fu
 	if born != nil {
 		born(&p)
 	}
-	card := c.keep(c.world.VietnamID(p, doc.Portrait(st.portraits[seed], portraitWide, portraitHigh)))
+	card := c.keep(c.world.VietnamID(p, doc.Portrait(st.portraits[who], portraitWide, portraitHigh)))
 	c.add(name, card, func(t *traveller) {
 		t.part = &does
 		if expect != nil {

@@ -16,7 +16,7 @@ import (
 // The search finds a portrait in each form that it could be left in, and
 // nothing in other files.
 func TestSearchFindsPictures(t *testing.T) {
-	raw, err := face.Portrait(face.NewPerson(firstPerson), 120, 154, 95)
+	raw, err := face.Portrait(face.Cast()[firstPerson], 120, 154, 95)
 	if err != nil {
 		t.Fatal(err)
 	}

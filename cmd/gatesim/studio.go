@@ -39,18 +39,17 @@ const (
 	filmNobody  film = "nobody"
 )
 
-// The demo's people who do not exist, by their seeds: three who do not look
-// alike.
+// The demo's people who do not exist, by their place in face.Cast.
 const (
-	firstPerson  = 6
-	secondPerson = 12
-	thirdPerson  = 2
+	firstPerson = iota
+	secondPerson
+	thirdPerson
 )
 
 // studio draws the cast's pictures.
 type studio struct {
 	dir       string // of the films
-	portraits map[uint64][]byte
+	portraits map[int][]byte
 	mark      []byte // planted in every portrait
 	mu        sync.Mutex
 	prints    [][]byte // by which a picture would be found again; guarded by mu while films are shot
@@ -58,26 +57,26 @@ type studio struct {
 
 // newStudio draws everything at once.
 func newStudio(ctx context.Context, dir string) (*studio, error) {
-	s := &studio{dir: dir, portraits: map[uint64][]byte{}, mark: make([]byte, 32)}
+	s := &studio{dir: dir, portraits: map[int][]byte{}, mark: make([]byte, 32)}
 	if _, err := rand.Read(s.mark); err != nil {
 		return nil, err
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	for _, seed := range []uint64{firstPerson, secondPerson, thirdPerson} {
+	for _, who := range []int{firstPerson, secondPerson, thirdPerson} {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		if err := s.portrait(seed); err != nil {
+		if err := s.portrait(who); err != nil {
 			return nil, err
 		}
 	}
-	alone := func(seed uint64) func() []*image.RGBA {
-		shot := face.Shot{Behind: face.Hall, Size: 0.16, LightFrom: 15, Hard: 0.3, Noise: 0.3, Grain: seed}
-		return func() []*image.RGBA { return face.Live(face.NewPerson(seed), shot, filmShots, filmWide, filmHigh) }
+	alone := func(who int) func() []*image.RGBA {
+		shot := face.Shot{Behind: face.Hall, Size: 0.16, LightFrom: 15, Hard: 0.3, Noise: 0.3, Grain: uint64(who)}
+		return func() []*image.RGBA { return face.Live(face.Cast()[who], shot, filmShots, filmWide, filmHigh) }
 	}
-	first, second := face.NewPerson(firstPerson), face.NewPerson(secondPerson)
+	first, second := face.Cast()[firstPerson], face.Cast()[secondPerson]
 	films := map[film]func() []*image.RGBA{
 		filmFirst:   alone(firstPerson),
 		filmSecond:  alone(secondPerson),
@@ -102,9 +101,9 @@ func newStudio(ctx context.Context, dir string) (*studio, error) {
 }
 
 // portrait draws the picture on somebody's chip, of exactly portraitBytes.
-func (s *studio) portrait(seed uint64) error {
+func (s *studio) portrait(who int) error {
 	for _, quality := range []int{85, 75, 60, 45, 30} {
-		raw, err := face.Portrait(face.NewPerson(seed), portraitWide, portraitHigh, quality)
+		raw, err := face.Portrait(face.Cast()[who], portraitWide, portraitHigh, quality)
 		if err != nil {
 			return err
 		}
@@ -112,10 +111,10 @@ func (s *studio) portrait(seed uint64) error {
 		if !ok {
 			continue
 		}
-		s.portraits[seed] = planted
+		s.portraits[who] = planted
 		return s.remember(raw)
 	}
-	return fmt.Errorf("the portrait of person %d does not fit in %d bytes", seed, portraitBytes)
+	return fmt.Errorf("the portrait of person %d does not fit in %d bytes", who, portraitBytes)
 }
 
 // plant fills a JPEG with a comment that repeats the mark (ITU-T T.81 section
