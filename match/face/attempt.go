@@ -78,25 +78,46 @@ func (a *attempt) run(ctx context.Context) {
 		return
 	}
 	defer func() { a.m.turn <- struct{}{} }()
-	p, err := a.m.process(ctx)
-	if err != nil {
-		return // outcome says why when it is asked
+	p := a.begin(ctx)
+	if p == nil {
+		return // noWorker says why when it is asked
 	}
 	defer a.wipe(p)
-	if err := p.Begin(ctx, a.m.cfg.Policy.Limits); err != nil {
-		a.fail(gate.CodeFaceWorker, "begin", err)
-		return
-	}
 	a.update(func() { a.proc = p })
 	a.capture(ctx, p)
 	<-ctx.Done() // the worker keeps the best picture until Close
+}
+
+// begin gets a worker that knows of this traveller; nil when ctx ends before.
+// One that is gone as soon as it is spoken to has lost nothing yet, and the
+// next one is waited for.
+func (a *attempt) begin(ctx context.Context) *worker.Process {
+	for {
+		p, err := a.m.process(ctx)
+		if err != nil {
+			return nil
+		}
+		err = p.Begin(ctx, a.m.cfg.Policy.Limits)
+		if err == nil {
+			return p
+		}
+		if !errors.Is(err, worker.ErrGone) {
+			return nil
+		}
+		select {
+		case <-p.Dead():
+		case <-ctx.Done():
+			return nil
+		}
+	}
 }
 
 // wipe makes the worker forget; one that does not within a request's time is
 // ended, and one that has grown too large is replaced.
 func (a *attempt) wipe(p *worker.Process) {
 	if !a.m.sound(context.Background(), p) {
-		p.Kill("it did not forget a traveller")
+		p.Kill("it did not forget a traveller, or has grown too large")
+		<-p.Dead()
 	}
 }
 

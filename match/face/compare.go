@@ -142,10 +142,10 @@ func (a *attempt) verdict(ctx context.Context, p *worker.Process, res *gate.Face
 	if !m.Have { // the person changed just now
 		return gate.CodeFaceDeadline
 	}
-	res.Score, res.PAD, res.Quality = m.Score, m.Live, m.Quality
+	res.Score, res.Quality = m.Score, m.Quality
 	policy := a.m.cfg.Policy
-	if policy.PAD == PADOff {
-		res.PAD = -1
+	if policy.PAD != PADOff && m.Live >= 0 {
+		res.PAD = m.Live * steadiness(m.Steady, res.Threshold)
 	}
 	a.mu.Lock()
 	turns := a.turns
@@ -154,7 +154,7 @@ func (a *attempt) verdict(ctx context.Context, p *worker.Process, res *gate.Face
 		a.m.cfg.Log.Info("face challenge", "tx", a.tx, "answered", turns.passed, "ms", turns.took.Milliseconds(), "other_side", turns.wrong)
 	}
 	switch {
-	case policy.PAD == PADRequired && (m.Live < policy.LeastPAD || policy.Challenge && !turns.passed):
+	case policy.PAD == PADRequired && (res.PAD < policy.LeastPAD || policy.Challenge && !turns.passed):
 		return gate.CodeFaceAttack
 	case !res.Admits:
 		return gate.CodeFaceUncalibrated
@@ -164,4 +164,12 @@ func (a *attempt) verdict(ctx context.Context, p *worker.Process, res *gate.Face
 	}
 	res.Verdict = gate.FaceMismatched
 	return gate.CodeFaceMismatch
+}
+
+// steadiness is 1 when all live pictures are as alike as the threshold wants
+// a live picture and a portrait to be, less when one of them is further from
+// the best, and 0 at twice that distance: a face that is exchanged or bent is
+// not one that lives.
+func steadiness(least, threshold float64) float64 {
+	return max(0, min(1, 2-(1-least)/max(1-threshold, 1e-6)))
 }

@@ -24,15 +24,6 @@ func flat(w, h int, c color.Color) image.Image {
 	return img
 }
 
-func pngOf(t *testing.T, img image.Image) []byte {
-	t.Helper()
-	var b bytes.Buffer
-	if err := png.Encode(&b, img); err != nil {
-		t.Fatal(err)
-	}
-	return b.Bytes()
-}
-
 // sized changes the height and width that a JPEG's frame header promises.
 func sized(t *testing.T, raw []byte, w, h uint16) []byte {
 	t.Helper()
