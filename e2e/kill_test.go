@@ -163,7 +163,7 @@ func (k *killer) strike() string {
 		return "while reading"
 	case 2:
 		k.crowd.await(k.ctx, soon, gate.StageAdmitted)
-		time.Sleep(chance(400 * time.Millisecond))
+		time.Sleep(chance(900 * time.Millisecond))
 		k.kill()
 		return "after an admission"
 	}

@@ -28,7 +28,7 @@ type Options struct {
 	// Listed are on the allowlist, version 1, for a day.
 	Listed []*doc.Document
 	// Relay describes the gate's output; nil is a board at which everybody
-	// admitted walks through at once, and so is a zero AutoPass.
+	// admitted walks through, and so is a zero AutoPass.
 	Relay *port.RelayOptions
 	// Outcome is how long an outcome stays on the screen; 0: 300 ms.
 	Outcome time.Duration
@@ -64,7 +64,9 @@ func New(ctx context.Context, o Options) (*Kiosk, error) {
 		o.Relay = &port.RelayOptions{}
 	}
 	if o.Relay.AutoPass == 0 {
-		o.Relay.AutoPass, o.Relay.Beam = 100*time.Millisecond, 200*time.Millisecond
+		// Slow enough for a busy machine: the agent must see the sensor free
+		// and then interrupted.
+		o.Relay.AutoPass, o.Relay.Beam = 400*time.Millisecond, 800*time.Millisecond
 	}
 	k := &Kiosk{o: o}
 	for _, d := range []string{"dev", "incoming", "pcscd", "state"} {
