@@ -227,6 +227,11 @@ func TestPacksOnPublicFaces(t *testing.T) {
 	if err != nil {
 		t.Skipf("the AT&T faces are not here: %v", err)
 	}
+	if race { // ten times slower, and nothing is shared but what fewer show, too
+		for i := range people {
+			people[i].Live = people[i].Live[:3]
+		}
+	}
 	lib, err := filepath.Abs(library)
 	if _, missing := os.Stat(lib); err != nil || missing != nil {
 		t.Skipf("ONNX Runtime is not here: scripts/setup installs it")

@@ -1,0 +1,6 @@
+//go:build race
+
+package eval
+
+// race says whether the race detector runs.
+const race = true
