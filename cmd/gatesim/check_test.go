@@ -62,7 +62,7 @@ func TestWidth(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	withFaces, err := faceCast(docWorld(), &studio{}, attackEvaluatory)
+	withFaces, err := faceCast(docWorld(), &studio{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,7 +3,6 @@ package main
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -34,7 +33,7 @@ pack = '{{.Pack}}'
 pack_hash = "{{.PackHash}}"
 library = '{{.Library}}'
 demo = true
-attack = "{{.Attack}}"
+attack = "evaluatory"
 consent = "8s"
 limit = "6s"
 {{else}}face = "off"
@@ -95,7 +94,7 @@ func (s *site) writeConfig() error {
 		values["Pulse"], values["Outcome"] = "500ms", "4s"
 	}
 	if m := s.models; m != nil {
-		values["Pack"], values["PackHash"], values["Library"], values["Attack"] = m.pack, m.hash, m.library, m.attack
+		values["Pack"], values["PackHash"], values["Library"] = m.pack, m.hash, m.library
 	}
 	return kioskConfig.Execute(f, values)
 }
@@ -103,22 +102,12 @@ func (s *site) writeConfig() error {
 // models are the model pack and the runtime that the kiosk uses.
 type models struct {
 	pack, hash, library string
-	attack              string // policy of presentation attacks
 }
 
-// Policies of presentation attacks, as in the kiosk's configuration.
-const (
-	attackEvaluatory = "evaluatory" // the score is recorded
-	attackRequired   = "required"   // and decides
-)
-
 // findModels looks for what scripts/setup installed. A real kiosk's
-// configuration is told the pack's hash by whoever imported it. Presentation
-// attacks decide where the pack has models for them.
+// configuration is told the pack's hash by whoever imported it.
 func findModels(o options) (*models, error) {
-	m := &models{
-		pack: o.pack, library: filepath.Join(o.models, "onnxruntime", "libonnxruntime.so"), attack: attackEvaluatory,
-	}
+	m := &models{pack: o.pack, library: filepath.Join(o.models, "onnxruntime", "libonnxruntime.so")}
 	if m.pack == "" {
 		m.pack = filepath.Join(o.models, "demo")
 	}
@@ -135,15 +124,6 @@ func findModels(o options) (*models, error) {
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: run scripts/setup, or name the folders with --models and --pack", err)
-	}
-	var has struct {
-		PAD []json.RawMessage `json:"pad"`
-	}
-	if err := json.Unmarshal(manifest, &has); err != nil {
-		return nil, fmt.Errorf("%s: pack.json: %w", m.pack, err)
-	}
-	if len(has.PAD) > 0 {
-		m.attack = attackRequired
 	}
 	sum := sha256.Sum256(manifest)
 	m.hash = hex.EncodeToString(sum[:])
