@@ -11,7 +11,7 @@ DESTDIR ?=
 FUZZTIME ?= 30s
 DEMOFLAGS := $(if $(ONCE),--once) $(if $(JSON),--json)
 
-.PHONY: help setup build demo demo-face test lint soak fuzz install uninstall clean bench-read bench-list bench-offline bench-face
+.PHONY: help setup build demo demo-face test lint soak fuzz install uninstall clean bench-list bench-offline bench-face
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -43,14 +43,11 @@ lint:
 
 # 10,000 insertions at 0.9 s on two readers: takes more than an hour.
 soak: setup
-	$(SUDO) $(GO) test -tags soak -run Soak -count=1 -timeout 6h -v ./drivers/pcsc/
+	$(SUDO) $(GO) test -tags soak -run TestNoLeak -count=1 -timeout 6h -v ./drivers/pcsc/
 
 # Every fuzz target for FUZZTIME each.
 fuzz:
 	@GO="$(GO)" scripts/fuzz $(FUZZTIME)
-
-bench-read: build
-	$(SUDO) $(GO) test -run '^$$' -bench Read -benchtime 5x -count 3 ./sim/chip/
 
 bench-list:
 	$(GO) test -run '^$$' -bench . -benchtime 1s ./match/allowlist/
