@@ -68,9 +68,13 @@ func (h *head) skull(p vec) float64 {
 	if d > 0.6 {
 		return d - 0.3 // nothing on the face stands out farther
 	}
-	d += h.relief(p)
 	if q.z < 0 {
 		return d
+	}
+	if d > 0.4 {
+		d -= 0.09 // more than the relief is ever high
+	} else {
+		d += h.relief(p)
 	}
 	d = join(d, h.cheekE.dist(q), 0.25)
 	d = join(d, h.ridgeE.dist(q), 0.14)

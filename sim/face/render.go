@@ -38,6 +38,7 @@ const (
 
 const (
 	eyeLine  = 5.2 // distance of the camera from the middle of the head
+	far      = eyeLine + 3.5
 	marchMax = 60
 	near     = 0.0015
 )
@@ -49,6 +50,40 @@ type scene struct {
 	scale  float64 // world units a pixel in the plane of the eyes
 	origin vec
 	light  vec
+	begin  []float64 // how far the rays of each block of pixels meet nothing
+	blocks int       // blocks in a line
+}
+
+const block = 6 // pixels
+
+// starts feels its way forward with a thick ray for each block, so that the
+// thin ones need not begin at the camera.
+func (sc *scene) starts() {
+	sc.blocks = sc.w/block + 1
+	lines := sc.h/block + 1
+	sc.begin = make([]float64, sc.blocks*lines)
+	thick := block * sc.scale // wider than half a block's diagonal, pixels aside
+	rows(lines, func(y int) {
+		for x := range sc.blocks {
+			dir := sc.toward(float64(x*block+block/2), float64(y*block+block/2))
+			t := eyeLine - 1.2
+			for t < far {
+				d, _ := sc.solid(sc.origin.add(dir.times(t)))
+				if d < 1.3*thick {
+					break
+				}
+				t += 0.88 * (d - thick)
+			}
+			sc.begin[y*sc.blocks+x] = t
+		}
+	})
+}
+
+// toward is the direction of a point of the picture.
+func (sc *scene) toward(px, py float64) vec {
+	u := (px-float64(sc.w)/2)*sc.scale - sc.s.X*float64(sc.w)*sc.scale
+	v := -(py-float64(sc.h)/2)*sc.scale + sc.s.Y*float64(sc.w)*sc.scale
+	return vec{u, v + sc.eyeHigh, 0.6}.sub(sc.origin).unit()
 }
 
 // Draw makes a picture of a person.
@@ -65,6 +100,7 @@ func Draw(p Person, s Shot, width, height int) *image.RGBA {
 	sc.light = vec{sa * cu, su, ca * cu}
 	img := image.NewRGBA(image.Rect(0, 0, width, height))
 	b := &hits{width, height, make([]vec, width*height), make([]float64, width*height)}
+	sc.starts()
 	rows(height, func(y int) {
 		for x := range width {
 			b.light[y*width+x], b.depth[y*width+x] = sc.ray(float64(x)+0.5, float64(y)+0.5)
@@ -139,18 +175,16 @@ func (sc *scene) develop(c vec, rnd *rand.Rand) vec {
 // ray gives the light that comes from the direction of a pixel, and from how
 // far.
 func (sc *scene) ray(px, py float64) (vec, float64) {
-	u := (px-float64(sc.w)/2)*sc.scale - sc.s.X*float64(sc.w)*sc.scale
-	v := -(py-float64(sc.h)/2)*sc.scale + sc.s.Y*float64(sc.w)*sc.scale
-	target := vec{u, v + sc.eyeHigh, 0.6}
-	dir := target.sub(sc.origin).unit()
-	t := eyeLine - 1.2
+	dir := sc.toward(px, py)
+	at := int(py)/block*sc.blocks + int(px)/block
+	t := sc.begin[min(max(at, 0), len(sc.begin)-1)]
 	for range marchMax {
 		p := sc.origin.add(dir.times(t))
 		d, m := sc.solid(p)
 		if d < near {
 			return sc.shade(p, dir, m), t
 		}
-		if t += d * 0.88; t > eyeLine+3.5 {
+		if t += d * 0.88; t > far {
 			return sc.behind(px/float64(sc.w), py/float64(sc.w)), 100
 		}
 	}
