@@ -212,7 +212,7 @@ func (a *attempt) look(ctx context.Context, p *worker.Process, f Frame) bool {
 		enough = a.good >= a.m.cfg.Policy.Pictures
 		if a.m.cfg.Policy.Challenge && enough {
 			if a.turns.side == 0 {
-				a.turns = newChallenge()
+				a.turns = newChallenge(l.Quality.Yaw)
 			}
 			hint, enough = a.turns.take(l, what, hint)
 		}

@@ -29,12 +29,12 @@ func expect(t *testing.T, got gate.FaceResult, verdict gate.FaceVerdict, code ga
 }
 
 func TestRightAndWrongPerson(t *testing.T) {
-	r := newRig(t, show(t, 5))
+	r := at(t, show(t, 5))
 	right, wrong := jpegOf(t, rgba(person(t, 5, 1))), jpegOf(t, rgba(person(t, 9, 1)))
 	for range 2 { // the second traveller meets nothing of the first
 		got := r.attempt(right, "jpeg", 5*time.Second)
 		expect(t, got, gate.FaceMatched, 0)
-		if got.PAD < 0 || got.PAD > 1 || got.Frames < 3 || !got.Admits || got.Pack == "" || got.Quality.InterEye < 60 || got.Score < got.Threshold {
+		if (got.PAD >= 0) != (len(r.cfg.Pack.PAD) > 0) || got.PAD > 1 || got.Frames < 3 || !got.Admits || got.Pack == "" || got.Quality.InterEye < 60 || got.Score < got.Threshold {
 			t.Errorf("numbers: %+v", got)
 		}
 		expect(t, r.attempt(wrong, "jpeg", 5*time.Second), gate.FaceMismatched, gate.CodeFaceMismatch)
@@ -58,7 +58,7 @@ func TestWhoIsThere(t *testing.T) {
 	for i := range dark.Pix {
 		dark.Pix[i] /= 14
 	}
-	far := scene(a).Stretch(-1000, -500, 2640, 1980, 640, 480)
+	far := scene(a).Stretch(-800, -400, 2240, 1680, 640, 480)
 	good := jpegOf(t, rgba(person(t, 5, 1)))
 	for _, c := range []struct {
 		name  string
@@ -73,17 +73,20 @@ func TestWhoIsThere(t *testing.T) {
 		{"upside down", scene(a).TurnOver(), gate.CodeFaceQuality, gate.HintLookHere},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			r := newRig(t, &camera{scenes: []*picture.Picture{c.scene}})
-			at := r.Begin(t.Context(), "tx")
+			r := at(t, &camera{scenes: []*picture.Picture{c.scene}})
+			if c.name == "too far" && r.cfg.Pack.Detector.Kind == pack.TinyFace {
+				t.Skip("the tiny detector does not see who is far away")
+			}
+			one := r.Begin(t.Context(), "tx")
 			select {
-			case h := <-at.Guidance():
+			case h := <-one.Guidance():
 				if h != c.hint {
 					t.Errorf("hint %q, want %q", h, c.hint)
 				}
 			case <-time.After(3 * time.Second):
 				t.Error("no hint")
 			}
-			at.Close()
+			one.Close()
 			expect(t, r.attempt(good, "jpeg", time.Second), gate.FaceNotCompared, c.code)
 		})
 	}
@@ -99,11 +102,10 @@ func TestPersonChanges(t *testing.T) {
 	for range 3000 {
 		cam.scenes = append(cam.scenes, scene(second))
 	}
-	r := newRig(t, cam)
-	at := r.Begin(t.Context(), "tx")
-	defer at.Close()
+	one := at(t, cam).Begin(t.Context(), "tx")
+	defer one.Close()
 	time.Sleep(2 * time.Second)
-	got := at.Compare(t.Context(), gate.Portrait{Format: "jpeg", Image: jpegOf(t, rgba(person(t, 9, 1)))})
+	got := one.Compare(t.Context(), gate.Portrait{Format: "jpeg", Image: jpegOf(t, rgba(person(t, 9, 1)))})
 	expect(t, got, gate.FaceMismatched, gate.CodeFaceMismatch)
 }
 
@@ -115,14 +117,14 @@ func TestCameraFails(t *testing.T) {
 		"freezes":      {scenes: []*picture.Picture{scene(person(t, 5, 2))}, frozen: true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := newRig(t, cam)
+			r := at(t, cam)
 			expect(t, r.attempt(good, "jpeg", 5*time.Second), gate.FaceNotCompared, gate.CodeFaceCamera)
 		})
 	}
 	t.Run("floods", func(t *testing.T) {
 		cam := show(t, 5)
 		cam.every = time.Microsecond
-		r := newRig(t, cam)
+		r := at(t, cam)
 		expect(t, r.attempt(good, "jpeg", 5*time.Second), gate.FaceMatched, 0)
 	})
 }
@@ -132,18 +134,18 @@ func TestWorkerFails(t *testing.T) {
 	good := jpegOf(t, rgba(person(t, 5, 1)))
 	for name, signal := range map[string]syscall.Signal{"crash": syscall.SIGSEGV, "killed": syscall.SIGKILL, "hang": syscall.SIGSTOP} {
 		t.Run(name, func(t *testing.T) {
-			r := newRig(t, show(t, 5))
-			at := r.Begin(t.Context(), "tx")
-			defer at.Close()
-			<-at.Guidance()
+			r := at(t, show(t, 5))
+			one := r.Begin(t.Context(), "tx")
+			defer one.Close()
+			<-one.Guidance()
 			r.mu.Lock()
 			pid := r.proc.PID()
 			r.mu.Unlock()
 			if err := syscall.Kill(pid, signal); err != nil {
 				t.Fatal(err)
 			}
-			expect(t, at.Compare(t.Context(), gate.Portrait{Format: "jpeg", Image: good}), gate.FaceNotCompared, gate.CodeFaceWorker)
-			at.Close()
+			expect(t, one.Compare(t.Context(), gate.Portrait{Format: "jpeg", Image: good}), gate.FaceNotCompared, gate.CodeFaceWorker)
+			one.Close()
 			expect(t, r.attempt(good, "jpeg", 8*time.Second), gate.FaceMatched, 0)
 		})
 	}
@@ -179,16 +181,25 @@ func (r *rig) pid() int {
 func TestDeadline(t *testing.T) {
 	cam := show(t, 5)
 	cam.every = 400 * time.Millisecond
-	r := newRig(t, cam)
+	r := at(t, cam)
 	good := jpegOf(t, rgba(person(t, 5, 1)))
 	expect(t, r.attempt(good, "jpeg", 500*time.Millisecond), gate.FaceNotCompared, gate.CodeFaceDeadline)
 }
 
 func TestPADRequired(t *testing.T) {
+	needPAD(t)
 	r := newRig(t, show(t, 5), func(c *Config) { c.Policy.PAD, c.Policy.LeastPAD = PADRequired, 1 })
 	got := r.attempt(jpegOf(t, rgba(person(t, 5, 1))), "jpeg", 5*time.Second)
 	expect(t, got, gate.FaceNotCompared, gate.CodeFaceAttack)
 	if got.PAD < 0 || got.Score == 0 {
 		t.Errorf("nothing is recorded: %+v", got)
+	}
+}
+
+// needPAD skips where the pack at hand has no presentation attack model.
+func needPAD(t *testing.T) {
+	t.Helper()
+	if p := openPack(t, pack.Options{}); len(p.PAD) == 0 {
+		t.Skipf("pack %s has no presentation attack model", p.Title())
 	}
 }

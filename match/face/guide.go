@@ -49,7 +49,8 @@ func (a *attempt) judge(l worker.Look) (sight, gate.FaceHint) {
 // challenge asks for a turn of the head to a side that nobody can know
 // before. The zero value was not asked.
 type challenge struct {
-	side   float64 // sign of the yaw that is asked for
+	side   float64 // sign of the change of yaw that is asked for
+	from   float64 // yaw when it was asked
 	asked  time.Time
 	took   time.Duration // until it was answered
 	wrong  int           // pictures turned to the other side
@@ -63,8 +64,8 @@ const (
 	turnFastest = 150 * time.Millisecond // sooner is no reaction of a person
 )
 
-func newChallenge() challenge {
-	c := challenge{side: 1, asked: time.Now()}
+func newChallenge(yaw float64) challenge {
+	c := challenge{side: 1, from: yaw, asked: time.Now()}
 	if rand.N(2) == 0 {
 		c.side = -1
 	}
@@ -78,9 +79,10 @@ func (c *challenge) take(l worker.Look, what sight, hint gate.FaceHint) (gate.Fa
 	if c.passed || age > turnLatest {
 		return hint, true
 	}
-	if (what == sawGood || what == sawPoor) && math.Abs(l.Quality.Yaw) >= turnedYaw {
+	turned := l.Quality.Yaw - c.from
+	if (what == sawGood || what == sawPoor) && math.Abs(turned) >= turnedYaw {
 		switch {
-		case l.Quality.Yaw*c.side < 0:
+		case turned*c.side < 0:
 			c.wrong++
 		case age >= turnFastest:
 			c.passed, c.took = true, age

@@ -60,7 +60,7 @@ func TestBadPortraits(t *testing.T) {
 		t.Fatal(err)
 	}
 	landscape := scene()
-	r := newRig(t, show(t, 5))
+	r := at(t, show(t, 5))
 	for _, c := range []struct {
 		name, format string
 		raw          []byte

@@ -2,11 +2,11 @@ package face
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"image"
 	"image/jpeg"
-	"io"
 	"log/slog"
 	"math/rand/v2"
 	"os"
@@ -20,6 +20,7 @@ import (
 	"gateagent/match/face/picture"
 	"gateagent/match/face/recipe"
 	"gateagent/match/face/worker"
+	sim "gateagent/sim/face"
 )
 
 // The test program is its own worker.
@@ -31,17 +32,59 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	if common.stop != nil {
+		common.stop()
+	}
+	os.Exit(code)
 }
+
+// common is one matcher for all tests that change only the camera: starting a
+// worker takes longer than a traveller.
+var common rig
+
+// at gives the common matcher, with another camera before it.
+func at(t testing.TB, cam *camera) *rig {
+	t.Helper()
+	if common.Matcher == nil {
+		dir, err := os.MkdirTemp("", "face-pack-")
+		if err != nil {
+			t.Fatal(err)
+		}
+		pk := openPack(t, pack.Options{})
+		if err := os.CopyFS(dir, os.DirFS(pk.Dir())); err != nil {
+			t.Fatal(err)
+		}
+		if pk, err = pack.Open(dir, pack.Options{Demo: true}); err != nil {
+			t.Fatal(err)
+		}
+		common.switched = &switched{}
+		common.Matcher, common.stop = launch(t, common.switched, func(c *Config) { c.Pack = pk })
+		stop := common.stop
+		common.stop = func() {
+			stop()
+			os.RemoveAll(dir)
+		}
+	}
+	r := common
+	r.t = t
+	r.switched.camera = cam
+	return &r
+}
+
+// switched is a camera that tests exchange between two travellers.
+type switched struct{ *camera }
 
 // Where the runtime, the models and the pictures of people may be.
 const (
 	library = "../../models/onnxruntime/libonnxruntime.so"
 	public  = "../../../shared/models"
 	people  = "../../../shared/data/faces"
+	demo    = "../../models/demo"
 )
 
-// openPack makes the recommended pack out of its public files.
+// openPack makes the recommended pack out of its public files, or takes the
+// demo pack where those are not at hand.
 func openPack(t testing.TB, o pack.Options) *pack.Pack {
 	t.Helper()
 	if _, err := os.Stat(library); err != nil {
@@ -55,7 +98,7 @@ func openPack(t testing.TB, o pack.Options) *pack.Pack {
 	for _, name := range r.Names() {
 		raw, err := os.ReadFile(filepath.Join(public, name))
 		if err != nil {
-			t.Skipf("the recommended pack's files are not in %s", public)
+			return demoPack(t, o)
 		}
 		src[name] = raw
 	}
@@ -74,18 +117,59 @@ func openPack(t testing.TB, o pack.Options) *pack.Pack {
 	return p
 }
 
-// person gives one picture of somebody, three times enlarged.
+// demoPack copies the demo pack: tests put a calibration into it.
+func demoPack(t testing.TB, o pack.Options) *pack.Pack {
+	t.Helper()
+	p, err := pack.Open(demo, o)
+	if err != nil {
+		t.Skipf("there is no model pack, neither in %s nor in %s", public, demo)
+	}
+	dir := filepath.Join(t.TempDir(), "pack")
+	if err := os.CopyFS(dir, os.DirFS(demo)); err != nil {
+		t.Fatal(err)
+	}
+	if p, err = pack.Open(dir, o); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// person gives one picture of somebody, as wide as 276 pixels: of the AT&T
+// faces, or of the people who do not exist where those are not at hand.
 func person(t testing.TB, who, which int) *picture.Picture {
+	t.Helper()
+	key := [2]int{who, which}
+	if p, ok := drawnBefore[key]; ok {
+		return p
+	}
+	p := portray(t, who, which)
+	drawnBefore[key] = p
+	return p
+}
+
+// drawnBefore keeps pictures of people; drawing one takes a while.
+var drawnBefore = map[[2]int]*picture.Picture{}
+
+func portray(t testing.TB, who, which int) *picture.Picture {
 	t.Helper()
 	raw, err := os.ReadFile(filepath.Join(people, fmt.Sprintf("s%d", who), fmt.Sprintf("%d.pgm", which)))
 	if err != nil {
-		t.Skipf("the pictures of people are not in %s", people)
+		cast := sim.Cast()
+		return drawn(sim.Draw(cast[who%len(cast)], sim.Shot{Size: 0.33, Yaw: float64(which - 1), LightFrom: float64(4 * which)}, 276, 336))
 	}
 	p, err := picture.Decode(raw, picture.PNM, picture.DefaultLimits())
 	if err != nil {
 		t.Fatal(err)
 	}
 	return p.Stretch(0, 0, float64(p.Width), float64(p.Height), 3*p.Width, 3*p.Height)
+}
+
+func drawn(img *image.RGBA) *picture.Picture {
+	p := picture.New(img.Rect.Dx(), img.Rect.Dy())
+	for i := range p.Width * p.Height {
+		copy(p.Pix[3*i:3*i+3], img.Pix[4*i:])
+	}
+	return p
 }
 
 func rgba(p *picture.Picture) *image.RGBA {
@@ -155,9 +239,7 @@ func (c *camera) Frames(ctx context.Context) (<-chan Frame, error) {
 				clear(f.Data)
 				return
 			}
-			if c.every > 0 {
-				sleep(ctx, c.every)
-			}
+			sleep(ctx, cmp.Or(c.every, 20*time.Millisecond))
 		}
 	}()
 	return out, nil
@@ -180,22 +262,28 @@ func (c *camera) frame(i int) Frame {
 // rig is a matcher at work.
 type rig struct {
 	*Matcher
-	t   testing.TB
-	cam *camera
+	t        testing.TB
+	switched *switched
+	stop     func()
 }
 
+// newRig starts a matcher of its own.
 func newRig(t testing.TB, cam *camera, change ...func(*Config)) *rig {
+	t.Helper()
+	m, stop := launch(t, cam, change...)
+	t.Cleanup(stop)
+	return &rig{Matcher: m, t: t}
+}
+
+func launch(t testing.TB, source FrameSource, change ...func(*Config)) (*Matcher, func()) {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if cam.every == 0 {
-		cam.every = 30 * time.Millisecond
-	}
 	cfg := Config{
-		Command: []string{self, "worker"}, Library: library, Source: cam, Policy: DefaultPolicy(),
-		Request: 1500 * time.Millisecond, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Command: []string{self, "worker"}, Library: library, Source: source, Policy: DefaultPolicy(),
+		Request: 1500 * time.Millisecond, Log: slog.New(slog.DiscardHandler),
 	}
 	cfg.Policy.Stall = time.Second
 	for _, c := range change {
@@ -211,14 +299,13 @@ func newRig(t testing.TB, cam *camera, change ...func(*Config)) *rig {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- m.Run(ctx) }()
-	t.Cleanup(func() {
+	<-m.Ready()
+	return m, func() {
 		cancel()
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
-	})
-	<-m.Ready()
-	return &rig{m, t, cam}
+	}
 }
 
 // attempt runs one traveller to the end.

@@ -75,8 +75,8 @@ func TestNoTraces(t *testing.T) {
 	t.Setenv("TMPDIR", temp)
 	inPortrait, inFrame := noise(48), noise(48)
 	cam := show(t, 5)
-	for _, s := range cam.scenes {
-		copy(s.Pix[3*640*470:], inFrame) // a strip of the wall
+	for _, s := range cam.scenes { // a strip of the wall
+		copy(s.Pix[3*640*470:], inFrame)
 	}
 	log := &lockedBuffer{}
 	r := newRig(t, cam, func(c *Config) {
@@ -114,11 +114,10 @@ func TestNoTraces(t *testing.T) {
 // The search of the worker's memory finds what is there.
 func TestMemorySearchFinds(t *testing.T) {
 	secret := noise(48)
-	cam := show(t, 5)
-	r := newRig(t, cam)
-	at := r.Begin(t.Context(), "tx")
-	defer at.Close()
-	<-at.Guidance()
+	r := at(t, show(t, 5))
+	one := r.Begin(t.Context(), "tx")
+	defer one.Close()
+	<-one.Guidance()
 	// A request that never comes back keeps its body.
 	p, err := r.process(t.Context())
 	if err != nil {
