@@ -14,8 +14,10 @@ import (
 
 	"github.com/coder/websocket"
 
+	"gateagent/drivers/camera"
 	"gateagent/gate"
 	"gateagent/internal/passhash"
+	"gateagent/sim/face"
 )
 
 // sink stands for the camera that takes the page's pictures.
@@ -423,4 +425,36 @@ func TestWithoutACameraThereIsNone(t *testing.T) {
 	if _, err := New(Config{Listen: "127.0.0.1:0", Log: slog.New(slog.DiscardHandler), Camera: newSink(), MirrorAgent: true}); err == nil {
 		t.Error("a camera with two owners was taken")
 	}
+}
+
+// The real camera behind the socket: the agent's attempt gets the page's
+// picture, and ends when the page leaves.
+func TestRealCameraBehindTheSocket(t *testing.T) {
+	p := camera.NewPage()
+	s, _ := serveWith(t, func(c *Config) { c.Camera = p })
+	_, secret, _ := newClient(t, s).secretOf()
+	c, _ := dial(t, s, proofOf(secret, 1))
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	frames, err := p.Start(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	on := hear(t, c)
+	pic, err := face.JPEG(face.Nobody(1, 96, 80)[0], 80)
+	if err != nil {
+		t.Fatal(err)
+	}
+	send(t, c, websocket.MessageBinary, on.On+string(pic))
+	if f := <-frames; f.Width != 96 || f.Height != 80 {
+		t.Errorf("%d×%d", f.Width, f.Height)
+	}
+	_ = c.CloseNow()
+	if _, open := <-frames; open || !errors.Is(p.Healthy(), camera.ErrVanished) {
+		t.Errorf("the page left: %v", p.Healthy())
+	}
+	if _, err := p.Start(ctx); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "an attempt without a page goes on", func() bool { return !p.Active() })
 }

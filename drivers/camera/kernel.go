@@ -17,6 +17,11 @@ import (
 // go4vl's own device package is not used: it keeps pictures in a pool that
 // lives as long as the process, unwiped, and after a cancelled stream leaves
 // the buffers mapped, which keeps the camera on.
+//
+// The tests run the functions below only on devices that are no cameras: open,
+// capability, close. Negotiating a format and a rate, mapping, queueing and
+// taking buffers, streaming on and off, and what a driver answers when its
+// camera is unplugged need a camera or the v4l2loopback module to be run.
 type kernel struct {
 	exists  func(path string) error
 	open    func(path string) (fd uintptr, err error)
