@@ -26,6 +26,7 @@ type attempt struct {
 	proc    *worker.Process // that knows this traveller; nil before
 	failed  gate.Code       // for good
 	dark    gate.Code       // the camera delivers no more; good pictures stay good
+	came    bool            // the camera has delivered something
 	frames  int             // looked at
 	good    int             // good ones of the person who is there now
 	seen    [sights]int
@@ -181,10 +182,11 @@ func (a *attempt) capture(ctx context.Context, p *worker.Process) {
 			continue
 		}
 		last = sum
-		stall.Reset(a.m.cfg.Policy.Stall)
+		a.update(func() { a.came = true })
 		if !a.look(ctx, p, f) {
 			return
 		}
+		stall.Reset(a.m.cfg.Policy.Stall) // the worker's time is not the camera's
 	}
 }
 

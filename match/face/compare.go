@@ -121,9 +121,9 @@ func (a *attempt) missing() gate.Code {
 	switch {
 	case a.failed != 0:
 		return a.failed
-	case a.frames == 0:
+	case !a.came:
 		return gate.CodeFaceCamera
-	case a.good > 0:
+	case a.good > 0 || a.frames == 0:
 		return gate.CodeFaceDeadline
 	case a.seen[sawSeveral] >= max(1, a.seen[sawPoor], a.seen[sawNobody]):
 		return gate.CodeFaceSeveral

@@ -87,7 +87,7 @@ func TestWhoIsThere(t *testing.T) {
 				t.Error("no hint")
 			}
 			one.Close()
-			expect(t, r.attempt(good, "jpeg", time.Second), gate.FaceNotCompared, c.code)
+			expect(t, r.attempt(good, "jpeg", 1500*time.Millisecond), gate.FaceNotCompared, c.code)
 		})
 	}
 }
@@ -180,10 +180,10 @@ func (r *rig) pid() int {
 
 func TestDeadline(t *testing.T) {
 	cam := show(t, 5)
-	cam.every = 400 * time.Millisecond
+	cam.every = 700 * time.Millisecond
 	r := at(t, cam)
 	good := jpegOf(t, rgba(person(t, 5, 1)))
-	expect(t, r.attempt(good, "jpeg", 500*time.Millisecond), gate.FaceNotCompared, gate.CodeFaceDeadline)
+	expect(t, r.attempt(good, "jpeg", 1300*time.Millisecond), gate.FaceNotCompared, gate.CodeFaceDeadline)
 }
 
 func TestPADRequired(t *testing.T) {

@@ -158,7 +158,7 @@ func TestMissing(t *testing.T) {
 		{[sights]int{sawPoor: 6, sawSeveral: 5}, 0, gate.CodeFaceQuality},
 		{[sights]int{sawGood: 1, sawPoor: 5}, 1, gate.CodeFaceDeadline},
 	} {
-		a := &attempt{seen: c.seen, good: c.good}
+		a := &attempt{seen: c.seen, good: c.good, came: c.seen != [sights]int{}}
 		for _, n := range c.seen {
 			a.frames += n
 		}

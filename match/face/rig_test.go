@@ -120,15 +120,15 @@ func openPack(t testing.TB, o pack.Options) *pack.Pack {
 // demoPack copies the demo pack: tests put a calibration into it.
 func demoPack(t testing.TB, o pack.Options) *pack.Pack {
 	t.Helper()
-	p, err := pack.Open(demo, o)
-	if err != nil {
+	if _, err := pack.Open(demo, o); err != nil {
 		t.Skipf("there is no model pack, neither in %s nor in %s", public, demo)
 	}
 	dir := filepath.Join(t.TempDir(), "pack")
 	if err := os.CopyFS(dir, os.DirFS(demo)); err != nil {
 		t.Fatal(err)
 	}
-	if p, err = pack.Open(dir, o); err != nil {
+	p, err := pack.Open(dir, o)
+	if err != nil {
 		t.Fatal(err)
 	}
 	return p
