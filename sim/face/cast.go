@@ -2,7 +2,8 @@ package face
 
 // Cast gives people who are told apart by the model packs at their starting
 // thresholds, as no two strangers among ordinary seeds always are: they were
-// chosen among the first 110 by both packs' scores. A change of how people are
+// chosen among the first 110 by the scores of both packs, as TestChooseCast
+// (tag choose) does it. A change of how people are
 // drawn asks for another choice; a test notices.
 func Cast() []Person {
 	var out []Person
