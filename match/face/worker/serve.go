@@ -139,8 +139,11 @@ func (s *session) reply(r request, out io.Writer) error {
 	} else {
 		err = writeMessage(out, answer, head, nil)
 	}
-	if r.kind == kindEnd {
+	switch r.kind {
+	case kindEnd:
 		renew()
+	case kindFrame:
+		runtime.GC() // the portrait may come next, and must not wait for it
 	}
 	if err != nil {
 		return fmt.Errorf("face worker: reply: %w", err)
@@ -149,7 +152,7 @@ func (s *session) reply(r request, out io.Writer) error {
 }
 
 // warm is the memory that one traveller's pictures need.
-const warm = 16 << 20
+const warm = 28 << 20
 
 // renew gives the memory of unpacked pictures back to the kernel, from which
 // it comes again as zeros, and takes as much again now, so that the next
