@@ -165,7 +165,8 @@ func (b *builder) pages(context.Context) (err error) {
 	for _, o := range b.c.Staff.Operators {
 		ops = append(ops, web.Operator{Name: o.Name, PINHash: o.PIN})
 	}
-	b.web, err = web.New(web.Config{Listen: b.c.Web.Listen, Operators: ops, Reasons: b.c.Staff.Reasons, Log: b.log, Camera: b.cameraSink(), MirrorAgent: b.pictures != nil && b.pageCamera == nil})
+	b.web, err = web.New(web.Config{Listen: b.c.Web.Listen, Operators: ops, Reasons: b.c.Staff.Reasons, Log: b.log, Camera: b.cameraSink(), MirrorAgent: b.pictures != nil && b.pageCamera == nil,
+		Demo: b.pictures != nil && b.c.Face.Demo})
 	if err != nil {
 		return err
 	}
