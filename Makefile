@@ -55,6 +55,7 @@ bench-list:
 # The face step on one core, with the recommended pack and the AT&T faces of
 # ../shared: name, value, unit, the most it may be, quotient.
 bench-face: setup
+	@scripts/face-yardstick
 	@$(GO) test -run '^$$' -bench Face -benchtime 1x ./match/face/
 
 bench-offline:
