@@ -66,7 +66,7 @@ func BenchmarkFace(b *testing.B) {
 		figure("face_after_"+string(format)+"_median", quantile(after, 0.5), "ms", floorAfter)
 		figure("face_after_"+string(format)+"_p95", quantile(after, 0.95), "ms", floorAfter)
 	}
-	n, err := p.Resident()
+	n, err := p.End(b.Context())
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -100,7 +100,7 @@ func measurePairs(b *testing.B, p *worker.Process, format picture.Format) (whole
 			b.Fatal(err)
 		}
 		whole, after = append(whole, ms(time.Since(begin))), append(after, ms(time.Since(middle)))
-		if err := p.End(b.Context()); err != nil {
+		if _, err := p.End(b.Context()); err != nil {
 			b.Fatal(err)
 		}
 	}

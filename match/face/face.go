@@ -240,10 +240,7 @@ func (m *Matcher) attend(ctx context.Context, p *worker.Process) {
 // sound says whether a worker without a traveller answers and has not grown.
 // The caller holds the turn.
 func (m *Matcher) sound(ctx context.Context, p *worker.Process) bool {
-	if err := p.End(ctx); err != nil {
-		return false
-	}
-	n, err := p.Resident()
+	n, err := p.End(ctx)
 	if err == nil && n > m.cfg.MaxResident {
 		m.cfg.Log.Warn("face worker has grown too large and is replaced", "mib", n>>20, "most_mib", m.cfg.MaxResident>>20)
 		return false

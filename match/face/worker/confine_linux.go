@@ -1,7 +1,9 @@
 package worker
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"runtime"
 	"strconv"
@@ -14,7 +16,7 @@ import (
 // noDumps forbids core dumps and other processes' looks into this one, before
 // anything secret is in memory.
 func noDumps() error {
-	if err := unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}); err != nil {
+	if err := unix.Prlimit(0, unix.RLIMIT_CORE, &unix.Rlimit{}, nil); err != nil {
 		return err
 	}
 	return unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0)
@@ -51,13 +53,13 @@ func confine(room uint64) error {
 		return err
 	}
 	limit := unix.Rlimit{Cur: used + room, Max: used + room}
-	if err := unix.Setrlimit(unix.RLIMIT_AS, &limit); err != nil {
+	if err := unix.Prlimit(0, unix.RLIMIT_AS, &limit, nil); err != nil {
 		return fmt.Errorf("limit of address space: %w", err)
 	}
-	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 32, Max: 32}); err != nil {
+	if err := unix.Prlimit(0, unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 32, Max: 32}, nil); err != nil {
 		return fmt.Errorf("limit of open files: %w", err)
 	}
-	if err := unix.Setrlimit(unix.RLIMIT_FSIZE, &unix.Rlimit{}); err != nil {
+	if err := unix.Prlimit(0, unix.RLIMIT_FSIZE, &unix.Rlimit{}, nil); err != nil {
 		return fmt.Errorf("limit of file size: %w", err)
 	}
 	runtime.LockOSThread()
@@ -82,14 +84,35 @@ func confine(room uint64) error {
 
 // addressSpace is what this process has now, proc_pid_statm(5).
 func addressSpace() (uint64, error) {
-	raw, err := os.ReadFile("/proc/self/statm")
+	f, err := openStatm()
 	if err != nil {
-		return 0, fmt.Errorf("address space: %w", err)
+		return 0, err
 	}
-	first, _, _ := strings.Cut(string(raw), " ")
-	pages, err := strconv.ParseUint(first, 10, 64)
-	if err != nil {
-		return 0, fmt.Errorf("address space: %w", err)
+	defer f.Close()
+	return f.pages(0)
+}
+
+// statm is the kernel's account of this process's memory. It is opened before
+// the confinement; the parent may not be allowed to look for itself.
+type statm struct{ *os.File }
+
+func openStatm() (statm, error) {
+	f, err := os.Open("/proc/self/statm")
+	return statm{f}, err
+}
+
+// pages gives one of its numbers in bytes: 0 the address space, 1 what is
+// resident.
+func (s statm) pages(which int) (uint64, error) {
+	var b [128]byte
+	n, err := s.ReadAt(b[:], 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return 0, fmt.Errorf("own memory: %w", err)
 	}
-	return pages * uint64(os.Getpagesize()), nil
+	f := strings.Fields(string(b[:n]))
+	if len(f) <= which {
+		return 0, errors.New("own memory: the kernel gives no number")
+	}
+	pages, err := strconv.ParseUint(f[which], 10, 64)
+	return pages * uint64(os.Getpagesize()), err
 }

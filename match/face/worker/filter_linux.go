@@ -20,7 +20,7 @@ func argument(n uint32) uint32 { return dataArguments + 8*n }
 // always are the system calls that a Go program with native threads makes to
 // compute, take memory and use open files.
 var always = []uint32{
-	unix.SYS_READ, unix.SYS_WRITE, unix.SYS_CLOSE,
+	unix.SYS_READ, unix.SYS_PREAD64, unix.SYS_WRITE, unix.SYS_CLOSE,
 	unix.SYS_MUNMAP, unix.SYS_MREMAP, unix.SYS_MADVISE, unix.SYS_BRK,
 	unix.SYS_FUTEX, unix.SYS_SCHED_YIELD, unix.SYS_SCHED_GETAFFINITY,
 	unix.SYS_NANOSLEEP, unix.SYS_CLOCK_NANOSLEEP, unix.SYS_CLOCK_GETTIME, unix.SYS_GETTIMEOFDAY, unix.SYS_RESTART_SYSCALL,

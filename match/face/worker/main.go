@@ -10,6 +10,7 @@ import (
 
 	"gateagent/match/face/engine"
 	"gateagent/match/face/pack"
+	"gateagent/match/face/picture"
 )
 
 // headroom is the address space that the child may take beyond what it has
@@ -59,6 +60,10 @@ func run(args []string, in io.Reader, out io.Writer, load func(*pack.Pack, strin
 	if err != nil {
 		return err
 	}
+	own, err := openStatm()
+	if err != nil {
+		return fmt.Errorf("face worker: own memory: %w", err)
+	}
 	debug.FreeOSMemory()
 	state := ready{LoadMS: uint32(time.Since(begin).Milliseconds())}
 	switch err := confine(headroom); {
@@ -70,5 +75,9 @@ func run(args []string, in io.Reader, out io.Writer, load func(*pack.Pack, strin
 	if err := writeMessage(out, kindReady, state, nil); err != nil {
 		return err
 	}
-	return serve(m, p.Embedder.StartThreshold, in, out)
+	s := &session{
+		models: m, size: picture.DefaultLimits(), alike: likeness(p.Embedder.StartThreshold),
+		memory: func() (uint64, error) { return own.pages(1) },
+	}
+	return serve(s, in, out)
 }

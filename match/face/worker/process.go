@@ -8,8 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -207,29 +205,18 @@ func (p *Process) Close() {
 	<-p.dead
 }
 
-// Resident is the memory that the process has now, proc_pid_statm(5).
-func (p *Process) Resident() (uint64, error) {
-	raw, err := os.ReadFile("/proc/" + strconv.Itoa(p.PID()) + "/statm")
-	if err != nil {
-		return 0, err
-	}
-	f := strings.Fields(string(raw))
-	if len(f) < 2 {
-		return 0, errors.New("statm has no second number")
-	}
-	pages, err := strconv.ParseUint(f[1], 10, 64)
-	return pages * uint64(os.Getpagesize()), err
-}
-
 // Begin forgets whoever was before and starts with a new traveller, whose
 // live pictures must reach the limits.
 func (p *Process) Begin(ctx context.Context, l Limits) error {
 	return p.call(ctx, kindBegin, l, nil, kindDone, nil)
 }
 
-// End wipes everything that the worker knows of the traveller.
-func (p *Process) End(ctx context.Context) error {
-	return p.call(ctx, kindEnd, nil, nil, kindDone, nil)
+// End wipes everything that the worker knows of the traveller, and gives the
+// memory that it has then, in bytes.
+func (p *Process) End(ctx context.Context) (resident uint64, err error) {
+	var s size
+	err = p.call(ctx, kindEnd, nil, nil, kindSize, &s)
+	return s.Resident, err
 }
 
 // Look gives the worker a live picture. It takes data over and wipes it, also

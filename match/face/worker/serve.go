@@ -38,6 +38,7 @@ func likeness(threshold float64) float64 {
 // session is the child's memory of one traveller.
 type session struct {
 	models models
+	memory func() (uint64, error)
 	size   picture.Limits
 	alike  float64 // pictures less alike show two people
 
@@ -53,7 +54,7 @@ type session struct {
 func (s *session) forget() {
 	s.best.Wipe()
 	s.portrait.Wipe()
-	*s = session{models: s.models, size: s.size, alike: s.alike, steady: 1}
+	*s = session{models: s.models, memory: s.memory, size: s.size, alike: s.alike, steady: 1}
 }
 
 // forgetLive drops what was kept of the person before the camera.
@@ -97,8 +98,7 @@ const lastWords = time.Second
 
 // serve answers requests until the input ends, which is how the parent ends
 // it.
-func serve(m models, threshold float64, in io.Reader, out io.Writer) error {
-	s := &session{models: m, size: picture.DefaultLimits(), alike: likeness(threshold)}
+func serve(s *session, in io.Reader, out io.Writer) error {
 	s.forget()
 	requests, free := make(chan request), make(chan []byte, 2)
 	go read(in, requests, free)
@@ -139,10 +139,7 @@ func (s *session) reply(r request, out io.Writer) error {
 	} else {
 		err = writeMessage(out, answer, head, nil)
 	}
-	switch r.kind {
-	case kindEnd:
-		renew()
-	case kindFrame:
+	if r.kind == kindFrame {
 		runtime.GC() // the portrait may come next, and must not wait for it
 	}
 	if err != nil {
@@ -174,7 +171,9 @@ func (s *session) answer(k kind, body []byte) (kind, any, error) {
 		return kindDone, nil, openAll(body, &s.limits)
 	case kindEnd:
 		s.forget()
-		return kindDone, nil, nil
+		renew()
+		n, err := s.memory()
+		return kindSize, size{n}, err
 	case kindFrame:
 		l, err := s.frame(body)
 		return kindLook, l, err

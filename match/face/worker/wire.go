@@ -28,13 +28,14 @@ const (
 	kindFrame    kind = 'F' // frameHead and a picture
 	kindPortrait kind = 'P' // portraitHead and a picture
 	kindCompare  kind = 'C'
-	kindEnd      kind = 'E' // wipe
+	kindEnd      kind = 'E' // wipe; the reply is size
 	// Replies.
 	kindReady kind = 'r' // ready, once, before the first request
 	kindLook  kind = 'l' // Look
 	kindSeen  kind = 'p' // Seen
 	kindMatch kind = 'm' // Match
 	kindDone  kind = 'd' // nothing
+	kindSize  kind = 's' // size
 	kindFault kind = 'x' // the engine failed: its words
 )
 
@@ -133,6 +134,11 @@ type ready struct {
 	Confined uint8  // 1: nothing but computing is left to it
 	LoadMS   uint32 // loading and first run of all models
 }
+
+// size is the child's memory in bytes.
+type size struct{ Resident uint64 }
+
+func (s *size) check() error { return nil }
 
 // Look is what the child saw in one live picture.
 type Look struct {

@@ -88,7 +88,7 @@ func TestNoDumps(t *testing.T) {
 	p := startStub(t)
 	limits, err := os.ReadFile(procPath(p, "limits"))
 	if err != nil {
-		t.Fatal(err)
+		t.Skipf("another process cannot be looked into without privileges: %v", err)
 	}
 	for _, line := range strings.Split(string(limits), "\n") {
 		if f := strings.Fields(line); strings.HasPrefix(line, "Max core file size") && (f[4] != "0" || f[5] != "0") {
@@ -111,7 +111,7 @@ func TestNoDumps(t *testing.T) {
 	}
 	for _, fd := range fds {
 		to, err := os.Readlink(procPath(p, "fd") + "/" + fd.Name())
-		if err == nil && !strings.HasPrefix(to, "pipe:") && !strings.HasPrefix(to, "anon_inode:") {
+		if err == nil && !strings.HasPrefix(to, "pipe:") && !strings.HasPrefix(to, "anon_inode:") && !strings.HasSuffix(to, "/statm") {
 			t.Errorf("file %s is open: %s", fd.Name(), to)
 		}
 	}
@@ -209,8 +209,8 @@ func TestKeepsTheBestAndForgets(t *testing.T) {
 	if l, err := look(p, t.Context(), doFine, 0); err != nil || !l.Changed || !l.Kept {
 		t.Fatalf("another person: %+v, %v", l, err)
 	}
-	if err := p.End(t.Context()); err != nil {
-		t.Fatal(err)
+	if n, err := p.End(t.Context()); err != nil || n < 1<<20 || n > 1<<30 {
+		t.Fatalf("%d bytes, %v", n, err)
 	}
 	if m, err := p.Compare(t.Context()); err != nil || m.Have || m.Good != 0 {
 		t.Fatalf("after the end: %+v, %v", m, err)
