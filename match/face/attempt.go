@@ -113,13 +113,13 @@ func (a *attempt) begin(ctx context.Context) *worker.Process {
 	}
 }
 
-// wipe makes the worker forget; one that does not within a request's time is
-// ended, and one that has grown too large is replaced.
+// wipe ends the traveller's worker. One that is kept forgets; if it does not
+// within a request's time, or has grown too large, it is replaced.
 func (a *attempt) wipe(p *worker.Process) {
-	if !a.m.sound(context.Background(), p) {
-		p.Kill("it did not forget a traveller, or has grown too large")
-		<-p.Dead()
+	if a.m.cfg.KeepWorker && a.m.sound(context.Background(), p) {
+		return
 	}
+	p.Retire()
 }
 
 func (a *attempt) update(change func()) {

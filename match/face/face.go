@@ -102,8 +102,13 @@ type Config struct {
 	Unconfined bool
 	Source     FrameSource
 	Policy     Policy
-	// MaxResident is the memory at which a worker is replaced between two
-	// travellers; 0 stands for DefaultMaxResident.
+	// KeepWorker lets one worker serve many travellers. It then wipes what
+	// it knows of in between; copies that native code has left in freed
+	// memory stay until they are overwritten. Otherwise each traveller has a
+	// process of their own, and the next one starts when they leave.
+	KeepWorker bool
+	// MaxResident is the memory at which a kept worker is replaced between
+	// two travellers; 0 stands for DefaultMaxResident.
 	MaxResident uint64
 	// Request bounds one picture in the worker; 0 stands for
 	// worker.DefaultRequest.
@@ -192,8 +197,13 @@ func (m *Matcher) Run(ctx context.Context) error {
 			close(m.ready)
 		}
 		if err == nil {
-			m.cfg.Log.Info("face worker serves", "pack", m.cfg.Pack.Title(), "start_ms", p.Started().Milliseconds(), "confined", p.Confined())
+			m.cfg.Log.Debug("face worker serves", "pack", m.cfg.Pack.Title(), "start_ms", p.Started().Milliseconds(), "confined", p.Confined())
 			m.attend(ctx, p)
+			if p.Retired() { // as it should be
+				m.set(nil, nil)
+				pause = firstPause
+				continue
+			}
 			m.set(nil, errors.New("face worker: ended, being started again"))
 		} else if ctx.Err() == nil {
 			m.cfg.Log.Error("face worker does not start; travellers go to staff", "err", err)

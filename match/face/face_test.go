@@ -29,7 +29,7 @@ func expect(t *testing.T, got gate.FaceResult, verdict gate.FaceVerdict, code ga
 }
 
 func TestRightAndWrongPerson(t *testing.T) {
-	r := at(t, show(t, 5))
+	r := newRig(t, show(t, 5))
 	right, wrong := jpegOf(t, rgba(person(t, 5, 1))), jpegOf(t, rgba(person(t, 9, 1)))
 	for range 2 { // the second traveller meets nothing of the first
 		got := r.attempt(right, "jpeg", 5*time.Second)
@@ -150,7 +150,7 @@ func TestWorkerFails(t *testing.T) {
 		})
 	}
 	t.Run("leak", func(t *testing.T) {
-		r := newRig(t, show(t, 5), func(c *Config) { c.MaxResident = 1 << 20 })
+		r := newRig(t, show(t, 5), func(c *Config) { c.KeepWorker, c.MaxResident = true, 1<<20 })
 		for range 2 {
 			before := r.pid()
 			expect(t, r.attempt(good, "jpeg", 8*time.Second), gate.FaceMatched, 0)
@@ -176,6 +176,26 @@ func (r *rig) pid() int {
 		r.t.Fatal(err)
 	}
 	return p.PID()
+}
+
+// Each traveller has a worker of their own, unless it is to be kept.
+func TestOneWorkerEach(t *testing.T) {
+	good := jpegOf(t, rgba(person(t, 5, 1)))
+	for _, keep := range []bool{false, true} {
+		r := newRig(t, show(t, 5), func(c *Config) { c.KeepWorker = keep })
+		before := r.pid()
+		expect(t, r.attempt(good, "jpeg", 8*time.Second), gate.FaceMatched, 0)
+		gone := syscall.Kill(before, 0) != nil
+		if gone == keep {
+			t.Errorf("keep %v: the worker is gone: %v", keep, gone)
+		}
+		if same := r.pid() == before; same != keep {
+			t.Errorf("keep %v: it serves the next: %v", keep, same)
+		}
+		if err := r.Problem(); err != nil {
+			t.Errorf("keep %v: %v", keep, err)
+		}
+	}
 }
 
 func TestDeadline(t *testing.T) {

@@ -59,7 +59,7 @@ func at(t testing.TB, cam *camera) *rig {
 			t.Fatal(err)
 		}
 		common.switched = &switched{}
-		common.Matcher, common.stop = launch(t, common.switched, func(c *Config) { c.Pack = pk })
+		common.Matcher, common.stop = launch(t, common.switched, func(c *Config) { c.Pack, c.KeepWorker = pk, true })
 		stop := common.stop
 		common.stop = func() {
 			stop()

@@ -64,7 +64,7 @@ func run(args []string, in io.Reader, out io.Writer, load func(*pack.Pack, strin
 	if err != nil {
 		return fmt.Errorf("face worker: own memory: %w", err)
 	}
-	debug.FreeOSMemory()
+	renew()
 	state := ready{LoadMS: uint32(time.Since(begin).Milliseconds())}
 	switch err := confine(headroom); {
 	case err == nil:

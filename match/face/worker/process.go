@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -57,7 +58,8 @@ type Process struct {
 	said     *tail
 	state    ready
 	started  time.Duration
-	stopping chan struct{}
+	stopping chan struct{} // closed by retired
+	retired  sync.Once
 	why      atomic.Pointer[string] // it was killed; nil when it was not
 }
 
@@ -186,9 +188,28 @@ func (p *Process) Kill(why string) {
 	p.cmd.Process.Kill()
 }
 
+// Retire ends a process that has served its traveller. The kernel takes all of
+// its memory back: whatever the C library, the runtime of the models or the
+// collector had left of pictures and templates is gone.
+func (p *Process) Retire() {
+	p.retired.Do(func() { close(p.stopping) })
+	p.cmd.Process.Kill()
+	<-p.dead
+}
+
+// Retired says whether the process ended because it was told to.
+func (p *Process) Retired() bool {
+	select {
+	case <-p.stopping:
+		return true
+	default:
+		return false
+	}
+}
+
 // Close lets the process end by itself, and ends it when it does not.
 func (p *Process) Close() {
-	close(p.stopping)
+	p.retired.Do(func() { close(p.stopping) })
 	select {
 	case <-p.turn: // nothing is under way
 		p.in.Close()
