@@ -1,6 +1,7 @@
 package picture
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 )
@@ -9,6 +10,9 @@ import (
 const (
 	markCOD = 0xFF52
 	markCOC = 0xFF53
+	markQCD = 0xFF5C
+	markCRG = 0xFF63
+	markCOM = 0xFF64
 	markSOT = 0xFF90
 	markSOD = 0xFF93
 	markEOC = 0xFFD9
@@ -22,49 +26,78 @@ const (
 	maxParts   = 256
 )
 
-// checkCoding walks through the headers of a codestream and holds every
-// coding style in it against ITU-T T.800 tables A.13 to A.21, so that a
-// decoder never meets block sizes that are none.
-func checkCoding(code []byte, s siz) error {
-	at, parts := 2, 0 // behind SOC
+// coding is what the headers of a codestream say about how it is coded.
+type coding struct {
+	siz
+	style int // where the body of the main header's COD begins, 0 without
+	// plain says that there is nothing but a coding style and a quantisation
+	// for all components and tiles.
+	plain bool
+}
+
+// readCoding walks through the headers of a codestream and holds every coding
+// style in it against ITU-T T.800 tables A.13 to A.21, so that a decoder never
+// meets block sizes that are none.
+func readCoding(code []byte, s siz) (coding, error) {
+	c := coding{siz: s, plain: s.tiles == 1}
+	at, parts := 4+int(binary.BigEndian.Uint16(code[4:])), 0 // behind SOC and SIZ
 	for {
 		if len(code) >= at+2 && binary.BigEndian.Uint16(code[at:]) == markEOC {
-			return nil
+			return c, nil
 		}
-		if len(code) < at+4 {
-			return fmt.Errorf("%w: a header ends", ErrTorn)
+		mark, body, err := segment(code, at, len(code))
+		if err != nil {
+			return c, err
 		}
-		mark, length := int(binary.BigEndian.Uint16(code[at:])), int(binary.BigEndian.Uint16(code[at+2:]))
-		if length < 2 || at+2+length > len(code) {
-			return fmt.Errorf("%w: marker %X ends beyond the codestream", ErrTorn, mark)
-		}
-		body := code[at+4 : at+2+length]
-		var err error
-		switch mark {
-		case markCOD:
-			err = s.checkCOD(body)
-		case markCOC:
-			err = s.checkCOC(body)
-		case markSOT:
+		if mark == markSOT {
 			if parts++; parts > maxParts {
-				return fmt.Errorf("%w: more than %d parts of tiles", ErrHuge, maxParts)
+				return c, fmt.Errorf("%w: more than %d parts of tiles", ErrHuge, maxParts)
 			}
-			at, err = checkTilePart(code, at, s)
-			if err != nil || at == len(code) {
-				return err
+			if at, err = c.tilePart(code, at); err != nil || at == len(code) {
+				return c, err
 			}
 			continue
 		}
-		if err != nil {
-			return err
+		if err := c.header(mark, body, at+4); err != nil {
+			return c, err
 		}
-		at += 2 + length
+		at += 4 + len(body)
 	}
 }
 
-// checkTilePart checks the headers of one part of a tile and gives where the
-// next one begins.
-func checkTilePart(code []byte, start int, s siz) (next int, err error) {
+// segment gives the marker and the body of a marker segment that must end
+// before end.
+func segment(code []byte, at, end int) (mark int, body []byte, err error) {
+	if end < at+4 {
+		return 0, nil, fmt.Errorf("%w: a header ends", ErrTorn)
+	}
+	mark, length := int(binary.BigEndian.Uint16(code[at:])), int(binary.BigEndian.Uint16(code[at+2:]))
+	if length < 2 || at+2+length > end {
+		return 0, nil, fmt.Errorf("%w: marker %X ends too late", ErrTorn, mark)
+	}
+	return mark, code[at+4 : at+2+length], nil
+}
+
+// header takes one segment of a header into account.
+func (c *coding) header(mark int, body []byte, at int) error {
+	switch mark {
+	case markCOD:
+		c.plain = c.plain && c.style == 0
+		c.style = at
+		return c.checkCOD(body)
+	case markCOC:
+		c.plain = false
+		return c.checkCOC(body)
+	case markQCD, markCRG, markCOM:
+	default:
+		c.plain = false
+	}
+	return nil
+}
+
+// tilePart checks the headers of one part of a tile and gives where the next
+// one begins.
+func (c *coding) tilePart(code []byte, start int) (next int, err error) {
 	if len(code) < start+12 {
 		return 0, fmt.Errorf("%w: the header of a tile ends", ErrTorn)
 	}
@@ -77,32 +110,52 @@ func checkTilePart(code []byte, start int, s siz) (next int, err error) {
 		return 0, fmt.Errorf("%w: a tile of %d bytes where %d are left", ErrTorn, size, len(code)-start)
 	}
 	for at := start + 12; ; {
-		if end < at+2 {
-			return 0, fmt.Errorf("%w: a tile has no data", ErrTorn)
-		}
-		mark := int(binary.BigEndian.Uint16(code[at:]))
-		if mark == markSOD {
+		if end >= at+2 && binary.BigEndian.Uint16(code[at:]) == markSOD {
 			return end, nil
 		}
-		if end < at+4 {
-			return 0, fmt.Errorf("%w: a tile has no data", ErrTorn)
-		}
-		length := int(binary.BigEndian.Uint16(code[at+2:]))
-		if length < 2 || at+2+length > end {
-			return 0, fmt.Errorf("%w: marker %X ends beyond its tile", ErrTorn, mark)
-		}
-		body := code[at+4 : at+2+length]
-		switch mark {
-		case markCOD:
-			err = s.checkCOD(body)
-		case markCOC:
-			err = s.checkCOC(body)
-		}
+		mark, body, err := segment(code, at, end)
 		if err != nil {
 			return 0, err
 		}
-		at += 2 + length
+		if mark != markCOM {
+			c.plain = false
+		}
+		if mark == markCOD || mark == markCOC {
+			if err := c.header(mark, body, at+4); err != nil {
+				return 0, err
+			}
+		}
+		at += 4 + len(body)
 	}
+}
+
+// smaller gives the codestream of the same picture at half the size, a
+// quarter, and so on, as long as both sides keep enough pixels: the finest
+// resolutions are left out (ITU-T T.800 section B.5), which costs a fraction
+// of the time of all of them. It works where their packets come last; another
+// codestream is given back as it is.
+func (c *coding) smaller(code []byte, enough int) ([]byte, siz) {
+	s := c.siz
+	if !c.plain || c.style == 0 || enough <= 0 {
+		return code, s
+	}
+	progression, layers, levels := code[c.style+1], binary.BigEndian.Uint16(code[c.style+2:]), int(code[c.style+5])
+	const layerFirst, resolutionLayer, resolutionPosition = 0, 1, 2
+	last := progression == resolutionLayer || progression == resolutionPosition || progression == layerFirst && layers == 1
+	drop := 0
+	for last && drop < levels && min(s.width, s.height) >= 2*enough {
+		drop++
+		s.width, s.height = (s.width+1)/2, (s.height+1)/2
+	}
+	if drop == 0 {
+		return code, s
+	}
+	out := bytes.Clone(code)
+	for i, v := range [8]int{s.width, s.height, 0, 0, s.width, s.height, 0, 0} {
+		binary.BigEndian.PutUint32(out[8+4*i:], uint32(v))
+	}
+	out[c.style+5] = byte(levels - drop)
+	return out, s
 }
 
 // checkCOD judges a default coding style, section A.6.1.

@@ -193,8 +193,13 @@ func decodeJP2(data []byte, l Limits) (*Picture, error) {
 	if err := s.check(l); err != nil {
 		return nil, err
 	}
-	if err := checkCoding(code, s); err != nil {
+	c, err := readCoding(code, s)
+	if err != nil {
 		return nil, err
+	}
+	if fewer, small := c.smaller(code, l.Enough); small.width != s.width {
+		data, s = fewer, small
+		defer clear(fewer)
 	}
 	img, err := jpeg2000.Decode(bytes.NewReader(data))
 	if err != nil {

@@ -39,12 +39,17 @@ type Limits struct {
 	Side    int // most pixels of a side
 	Pixels  int // most pixels in all
 	MinSide int // least pixels of a side
+	// Enough: a picture in JPEG 2000 may be given at half its size, a
+	// quarter, and so on, as long as both sides keep this many pixels; 0 for
+	// the whole size.
+	Enough int
 }
 
 // DefaultLimits fit portraits and cameras: 12 million pixels, and sides that
-// still hold a face.
+// still hold a face. A portrait of 200 pixels a side has the eyes some 50
+// apart, which is what models for faces take.
 func DefaultLimits() Limits {
-	return Limits{Bytes: 16 << 20, Side: 4096, Pixels: 12_000_000, MinSide: 32}
+	return Limits{Bytes: 16 << 20, Side: 4096, Pixels: 12_000_000, MinSide: 32, Enough: 200}
 }
 
 // check judges the size before memory is taken for it.

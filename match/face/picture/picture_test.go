@@ -2,6 +2,7 @@ package picture
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"image"
 	"image/jpeg"
@@ -282,5 +283,36 @@ func TestProblemNames(t *testing.T) {
 	_, err := Decode(packJPEG(t, New(8, 8).image()), JPEG, DefaultLimits())
 	if Problem(err) != "tiny" || Problem(errors.New("other")) != "" {
 		t.Errorf("%v", err)
+	}
+}
+
+// A large picture in JPEG 2000 is unpacked smaller, and shows the same.
+func TestDecodeSmaller(t *testing.T) {
+	p := pattern(413, 531)
+	small := Limits{Bytes: 1 << 20, Side: 4096, Pixels: 1 << 20, MinSide: 8, Enough: 100}
+	for name, o := range map[string]jpeg2000.EncodeOptions{
+		"lossless":           {Lossless: true, FileFormat: jpeg2000.FormatJP2},
+		"lossy":              {Quality: 0.8},
+		"resolutions first":  {Quality: 0.8, Progression: 1},
+		"layers first":       {Quality: 0.8, NumLayers: 3},
+		"one level less":     {Quality: 0.8, NumResolutions: 2},
+		"nothing to leave":   {Lossless: true, NumResolutions: 1},
+		"small code blocks":  {Quality: 0.8, CodeBlockWidth: 16, CodeBlockHeight: 16},
+		"many tiles, no way": {Quality: 0.8, TileWidth: 128, TileHeight: 128},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := Decode(packJP2(t, p.image(), o), JP2, small)
+			if err != nil {
+				t.Fatal(err)
+			}
+			shrinks := map[string]int{"lossless": 104, "lossy": 104, "resolutions first": 104, "small code blocks": 104, "one level less": 207}
+			if want := cmp.Or(shrinks[name], 413); got.Width != want {
+				t.Fatalf("%d pixels wide, want %d", got.Width, want)
+			}
+			same := p.Stretch(0, 0, 413, 531, got.Width, got.Height)
+			if d := distance(t, got, same); d > 8 {
+				t.Errorf("it differs by %.1f", d)
+			}
+		})
 	}
 }
