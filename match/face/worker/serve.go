@@ -149,7 +149,7 @@ func (s *session) reply(r request, out io.Writer) error {
 }
 
 // warm is the memory that one traveller's pictures need.
-const warm = 28 << 20
+const warm = 12 << 20
 
 // renew gives the memory of unpacked pictures back to the kernel, from which
 // it comes again as zeros, and takes as much again now, so that the next
