@@ -122,7 +122,7 @@ func jp2Of(t testing.TB, img image.Image, kilobytes int) []byte {
 	t.Helper()
 	var best []byte
 	low, high := 0.0, 1.0 // quality; the encoder's own target size is far off
-	for range 12 {
+	for range 8 {
 		middle := (low + high) / 2
 		var out bytes.Buffer
 		if err := jpeg2000.Encode(&out, img, &jpeg2000.EncodeOptions{Quality: middle, FileFormat: jpeg2000.FormatJP2}); err != nil {

@@ -2,6 +2,7 @@ package face
 
 import (
 	"errors"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -96,12 +97,8 @@ func TestWhoIsThere(t *testing.T) {
 func TestPersonChanges(t *testing.T) {
 	first, second := person(t, 9, 2), person(t, 5, 2)
 	cam := &camera{}
-	for range 6 {
-		cam.scenes = append(cam.scenes, scene(first))
-	}
-	for range 3000 {
-		cam.scenes = append(cam.scenes, scene(second))
-	}
+	cam.scenes = slices.Repeat([]*picture.Picture{scene(first)}, 6)
+	cam.scenes = append(cam.scenes, slices.Repeat([]*picture.Picture{scene(second)}, 3000)...)
 	one := at(t, cam).Begin(t.Context(), "tx")
 	defer one.Close()
 	time.Sleep(2 * time.Second)
