@@ -91,7 +91,7 @@ func (s *site) openScreen(ctx context.Context) (err error) {
 	if s.studio == nil {
 		return nil
 	}
-	if s.browser, err = openBrowser(ctx, s.pages.origin, s.dir, s.studio.camera()); err != nil {
+	if s.browser, err = openBrowser(ctx, s.pages.Origin(), s.dir, s.studio.camera()); err != nil {
 		return err
 	}
 	_, err = s.await(ctx, "the kiosk's page to bring its camera", readyWithin, func(v view) bool {

@@ -71,7 +71,7 @@ func (s *site) leaks() []string {
 	if err != nil {
 		out = append(out, "the search for pictures: "+err.Error())
 	}
-	dumps, err := coreDumps(s.agent.process.Pid)
+	dumps, err := coreDumps(s.agent.PID())
 	if err != nil {
 		out = append(out, "core dumps: "+err.Error())
 	}

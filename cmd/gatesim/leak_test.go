@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"gateagent/sim/face"
+
+	"gateagent/sim/kiosk"
 )
 
 // The search finds a portrait in each form that it could be left in, and
@@ -78,18 +80,19 @@ func TestCoreDumpsAreNamed(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	for limit, bad := range map[string]bool{"0": false, "1": true} {
-		p, err := startProgram(filepath.Join(t.TempDir(), "log"), nil, nil, "/bin/sh", "-c", "ulimit -c "+limit+"; sleep 30 & wait")
+		p, err := kiosk.Start(kiosk.Command{Name: "sh", LogFile: filepath.Join(t.TempDir(), "log"),
+			Args: []string{"/bin/sh", "-c", "ulimit -c " + limit + "; sleep 30 & wait"}})
 		if err != nil {
 			t.Fatal(err)
 		}
 		for ctx.Err() == nil {
-			found, err := coreDumps(p.process.Pid)
+			found, err := coreDumps(p.PID())
 			if err == nil && (len(found) > 0) == bad {
 				break
 			}
 			time.Sleep(10 * time.Millisecond)
 		}
-		p.kill()
+		p.Kill()
 	}
 	if ctx.Err() != nil {
 		t.Fatal("a limit was not told")

@@ -1,18 +1,14 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"io"
-	"net/http"
-	"net/http/cookiejar"
-	"strings"
 	"time"
 
 	"gateagent/gate"
+	"gateagent/sim/kiosk"
 )
 
 // view is what the staff page shows, as the kiosk sends it (gate.View, whose
@@ -79,64 +75,16 @@ func (v view) open(tx string) bool {
 	return false
 }
 
-// pages is a browser on the kiosk: the traveller's finger and the officer.
+// pages is a browser on the kiosk: the traveller's finger and the officer, who
+// watches the staff page.
 type pages struct {
-	origin   string
-	name     string
-	pin      string
-	client   *http.Client
+	*kiosk.Pages
 	views    chan view
 	failures chan error // why the stream of views broke, once
 }
 
 func newPages(addr, name, pin string) *pages {
-	jar, _ := cookiejar.New(nil) // never fails without options
-	return &pages{
-		origin: "http://" + addr, name: name, pin: pin,
-		client: &http.Client{Jar: jar},
-		views:  make(chan view, 1024), failures: make(chan error, 1),
-	}
-}
-
-// postWithin bounds one request to the kiosk's pages.
-const postWithin = 8 * time.Second
-
-func (p *pages) post(ctx context.Context, path string, body any) error {
-	data, err := json.Marshal(body)
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, postWithin)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, p.origin+path, bytes.NewReader(data))
-	if err != nil {
-		return err
-	}
-	req.Header.Set("Origin", p.origin)
-	req.Header.Set("Content-Type", "application/json")
-	res, err := p.client.Do(req)
-	if err != nil {
-		return err
-	}
-	defer res.Body.Close()
-	text, _ := io.ReadAll(io.LimitReader(res.Body, 1<<10)) // only for the message
-	if res.StatusCode/100 != 2 {
-		return fmt.Errorf("kiosk page %s: %s: %s", path, res.Status, strings.TrimSpace(string(text)))
-	}
-	return nil
-}
-
-// login signs the officer in.
-func (p *pages) login(ctx context.Context) error {
-	return p.post(ctx, "/staff/login", map[string]string{"name": p.name, "pin": p.pin})
-}
-
-// help presses the traveller's button.
-func (p *pages) help(ctx context.Context) error { return p.post(ctx, "/help", struct{}{}) }
-
-// resolve closes a referral in the officer's name.
-func (p *pages) resolve(ctx context.Context, tx, outcome, reason string) error {
-	return p.post(ctx, "/staff/resolve", map[string]string{"tx": tx, "outcome": outcome, "reason": reason})
+	return &pages{Pages: kiosk.NewPages(addr, name, pin), views: make(chan view, 1024), failures: make(chan error, 1)}
 }
 
 // follow reads the staff page's events until ctx ends. A session that idled
@@ -144,54 +92,28 @@ func (p *pages) resolve(ctx context.Context, tx, outcome, reason string) error {
 func (p *pages) follow(ctx context.Context) {
 	for ctx.Err() == nil {
 		began := time.Now()
-		err := p.stream(ctx)
+		var nonsense error
+		err := p.Follow(ctx, "/staff/events", func(data []byte) {
+			v := view{seen: time.Now()}
+			if err := json.Unmarshal(data, &v); err != nil {
+				nonsense = err
+				return
+			}
+			select {
+			case p.views <- v:
+			case <-ctx.Done():
+			}
+		})
 		if ctx.Err() != nil {
 			return
 		}
-		if time.Since(began) < time.Second {
-			p.failures <- fmt.Errorf("the kiosk's staff page broke off: %w", err)
+		if nonsense != nil || time.Since(began) < time.Second {
+			p.failures <- fmt.Errorf("the kiosk's staff page broke off: %w", errors.Join(err, nonsense))
 			return
 		}
-		if err := p.login(ctx); err != nil {
+		if err := p.SignIn(ctx); err != nil {
 			p.failures <- err
 			return
 		}
 	}
-}
-
-func (p *pages) stream(ctx context.Context) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.origin+"/staff/events", nil)
-	if err != nil {
-		return err
-	}
-	res, err := p.client.Do(req)
-	if err != nil {
-		return err
-	}
-	defer res.Body.Close()
-	if res.StatusCode != http.StatusOK {
-		return fmt.Errorf("events: %s", res.Status)
-	}
-	in := bufio.NewScanner(res.Body)
-	in.Buffer(nil, 1<<20)
-	for in.Scan() {
-		data, ok := strings.CutPrefix(in.Text(), "data: ")
-		if !ok {
-			continue
-		}
-		var v view
-		if err := json.Unmarshal([]byte(data), &v); err != nil {
-			return fmt.Errorf("events: %w", err)
-		}
-		v.seen = time.Now()
-		select {
-		case p.views <- v:
-		case <-ctx.Done():
-			return nil
-		}
-	}
-	if err := in.Err(); err != nil {
-		return err
-	}
-	return io.ErrUnexpectedEOF
 }

@@ -49,8 +49,8 @@ func (s *show) in(colour, text string) string {
 
 func (s *show) welcome(d *site, seconds float64) {
 	s.line("ready after %.1f s\n", seconds)
-	s.line("  kiosk screen   %s", s.in(bold, d.pages.origin+"/"))
-	s.line("  staff page     %s   operator %s, PIN %s", s.in(bold, d.pages.origin+"/staff"), operatorName, d.pin)
+	s.line("  kiosk screen   %s", s.in(bold, d.pages.Origin()+"/"))
+	s.line("  staff page     %s   operator %s, PIN %s", s.in(bold, d.pages.Origin()+"/staff"), operatorName, d.pin)
 	s.line("  fleet page     %s   name admin, password %s", s.in(bold, d.fleet.origin+"/"), d.password)
 	s.line("                 its certificate is signed by %s", d.path("central/ca/ca.pem"))
 	s.line("  logs           %s\n", d.path("*.log"))

@@ -17,6 +17,7 @@ import (
 
 	"gateagent/gate"
 	"gateagent/sim/doc"
+	"gateagent/sim/kiosk"
 	"gateagent/sim/port"
 	"gateagent/sim/vpcd"
 )
@@ -49,8 +50,8 @@ type site struct {
 	models  *models  // nil where no face is compared
 	studio  *studio  // nil where no face is compared
 	browser *browser // the kiosk's screen; nil without a studio
-	central *program
-	agent   *program
+	central *kiosk.Program
+	agent   *kiosk.Program
 	pages   *pages
 	fleet   *fleet
 
@@ -141,31 +142,21 @@ func (s *site) documents(ctx context.Context) (err error) {
 }
 
 // startCentral starts central and waits until it is ready.
-func (s *site) startCentral(ctx context.Context) error {
-	ready := make(chan struct{})
-	said := false
-	p, err := startProgram(s.path("central.log"), nil, func(line string) {
-		name, value, _ := strings.Cut(strings.TrimSpace(line), " ")
-		switch {
-		case name == "password":
-			s.password = strings.TrimSpace(value)
-		case name == "ready" && !said:
-			said = true
-			close(ready)
-		}
-	}, s.program("gatecentral"), "run", "--state", s.path("central"), "--mqtt", s.broker, "--http", s.fleetAddr)
+func (s *site) startCentral(ctx context.Context) (err error) {
+	s.central, err = kiosk.Start(kiosk.Command{Name: "gatecentral", LogFile: s.path("central.log"), Args: []string{
+		s.program("gatecentral"), "run", "--state", s.path("central"), "--mqtt", s.broker, "--http", s.fleetAddr,
+	}})
 	if err != nil {
 		return err
 	}
-	s.central = p
-	select {
-	case <-ready:
-	case <-p.done:
-		return p.ended()
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(readyWithin):
-		return fmt.Errorf("central was not ready within %v: %s", readyWithin, lastLine(p.logFile))
+	ctx, cancel := context.WithTimeout(ctx, readyWithin)
+	defer cancel()
+	if _, err := s.central.AwaitLine(ctx, "ready"); err != nil {
+		return err
+	}
+	for _, line := range s.central.Lines("password ") {
+		_, word, _ := strings.Cut(line, "password ")
+		s.password = strings.TrimSpace(word)
 	}
 	s.fleet, err = newFleet(s.fleetAddr, s.path("central"))
 	return err
@@ -177,10 +168,10 @@ func (s *site) list(ctx context.Context) error {
 	if err := writeCSV(s.path("list.csv"), append(s.cast, s.guests...), now); err != nil {
 		return err
 	}
-	if _, err := runTool(ctx, s.program("gatectl"), "list", "keygen", "--out", s.path("keys")); err != nil {
+	if _, err := kiosk.Run(ctx, s.program("gatectl"), "list", "keygen", "--out", s.path("keys")); err != nil {
 		return err
 	}
-	_, err := runTool(ctx, s.program("gatectl"), "list", "build", "--in", s.path("list.csv"), "--out", s.path("list"),
+	_, err := kiosk.Run(ctx, s.program("gatectl"), "list", "build", "--in", s.path("list.csv"), "--out", s.path("list"),
 		"--key", s.path("keys/signing.key"), "--generation", "1", "--version", "1", "--strict",
 		"--issued", now.Add(-listAge).UTC().Format(time.RFC3339), "--valid", (listAge + listValid).String())
 	return err
@@ -189,18 +180,18 @@ func (s *site) list(ctx context.Context) error {
 // enrol makes the kiosk's keys and has central sign them.
 func (s *site) enrol(ctx context.Context) error {
 	request, bundle := s.path("kiosk.request"), s.path("kiosk.bundle")
-	out, err := runTool(ctx, s.program("gatectl"), "kiosk", "request", "--state", s.path("kiosk"), "--name", kioskName)
+	out, err := kiosk.Run(ctx, s.program("gatectl"), "kiosk", "request", "--state", s.path("kiosk"), "--name", kioskName)
 	if err != nil {
 		return err
 	}
 	if err := os.WriteFile(request, out, 0o600); err != nil {
 		return err
 	}
-	if _, err := runTool(ctx, s.program("gatectl"), "kiosk", "add", request, "--central", s.path("central"),
+	if _, err := kiosk.Run(ctx, s.program("gatectl"), "kiosk", "add", request, "--central", s.path("central"),
 		"--list-key", s.path("keys/signing.pub"), "--out", bundle); err != nil {
 		return err
 	}
-	_, err = runTool(ctx, s.program("gatectl"), "kiosk", "install", bundle, "--state", s.path("kiosk"))
+	_, err = kiosk.Run(ctx, s.program("gatectl"), "kiosk", "install", bundle, "--state", s.path("kiosk"))
 	return err
 }
 
@@ -239,27 +230,20 @@ func (s *site) startAgent(ctx context.Context) error {
 	if err := s.writeConfig(); err != nil {
 		return err
 	}
-	s.agent, err = startProgram(s.path("agent.log"), []string{vpcd.SocketVariable + "=" + s.daemon.Socket()}, nil,
-		s.program("gateagent"), "run", "--config", s.path("gateagent.toml"))
+	s.agent, err = kiosk.Start(kiosk.Command{Name: "gateagent", LogFile: s.path("agent.log"),
+		Env:  []string{vpcd.SocketVariable + "=" + s.daemon.Socket()},
+		Args: []string{s.program("gateagent"), "run", "--config", s.path("gateagent.toml")}})
 	if err != nil {
 		return err
 	}
+	start, cancel := context.WithTimeout(ctx, readyWithin)
+	defer cancel()
+	if _, err := s.agent.AwaitLine(start, "msg=ready"); err != nil {
+		return err
+	}
 	s.pages = newPages(s.pageAddr, operatorName, s.pin)
-	for end := time.Now().Add(readyWithin); ; {
-		err := s.pages.login(ctx)
-		if err == nil {
-			break
-		}
-		if time.Now().After(end) {
-			return fmt.Errorf("the agent's pages did not come within %v: %w: %s", readyWithin, err, lastLine(s.agent.logFile))
-		}
-		select {
-		case <-s.agent.done:
-			return s.agent.ended()
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(20 * time.Millisecond):
-		}
+	if err := s.pages.SignIn(ctx); err != nil {
+		return err
 	}
 	go s.pages.follow(ctx)
 	_, err = s.await(ctx, "the agent to be ready", readyWithin, func(v view) bool {
@@ -280,7 +264,7 @@ func (s *site) await(ctx context.Context, what string, limit time.Duration, want
 	defer timer.Stop()
 	var down <-chan struct{}
 	if s.central != nil {
-		down = s.central.done
+		down = s.central.Done()
 	}
 	for {
 		select {
@@ -291,10 +275,10 @@ func (s *site) await(ctx context.Context, what string, limit time.Duration, want
 			}
 		case err := <-s.pages.failures:
 			return s.now, err
-		case <-s.agent.done:
-			return s.now, s.agent.ended()
+		case <-s.agent.Done():
+			return s.now, s.agent.Ended()
 		case <-down:
-			return s.now, s.central.ended()
+			return s.now, s.central.Ended()
 		case <-ctx.Done():
 			return s.now, ctx.Err()
 		case <-timer.C:
@@ -329,7 +313,7 @@ func (s *site) close() error {
 	if s.browser != nil {
 		s.browser.close()
 	}
-	errs := []error{s.agent.stop(), s.central.stop()}
+	errs := []error{s.agent.Stop(), s.central.Stop()}
 	for _, scanner := range []*port.Scanner{s.codes, s.zones} {
 		if scanner != nil {
 			errs = append(errs, scanner.Close())

@@ -160,7 +160,7 @@ func (r *result) decided(v view) {
 // askForHelp presses the traveller's button; the officer comes and resolves.
 func (s *site) askForHelp(ctx context.Context, r *result, fresh func(view) bool) error {
 	began := time.Now()
-	if err := s.pages.help(ctx); err != nil {
+	if err := s.pages.Help(ctx); err != nil {
 		return err
 	}
 	v, err := s.await(ctx, "the call for help on the staff page", scanWithin, func(v view) bool {
@@ -189,7 +189,7 @@ func (s *site) askForHelp(ctx context.Context, r *result, fresh func(view) bool)
 
 // resolve closes a referral on the staff page.
 func (s *site) resolve(ctx context.Context, tx string) error {
-	if err := s.pages.resolve(ctx, tx, resolveOutcome, resolveReason); err != nil {
+	if err := s.pages.Resolve(ctx, tx, resolveOutcome, resolveReason); err != nil {
 		return err
 	}
 	_, err := s.await(ctx, "the referral to be resolved", scanWithin, func(v view) bool { return !v.open(tx) })
@@ -198,7 +198,7 @@ func (s *site) resolve(ctx context.Context, tx string) error {
 
 // withoutCentral kills central for the time of a visit and brings it back.
 func (s *site) withoutCentral(ctx context.Context, r *result, visit func() error) error {
-	s.central.kill()
+	s.central.Kill()
 	s.central = nil
 	err := visit()
 	if err != nil {

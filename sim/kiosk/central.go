@@ -62,7 +62,7 @@ func freePorts(n int) ([]string, error) {
 
 // Start starts a stopped central again and waits until it is ready.
 func (c *Central) Start(ctx context.Context) error {
-	p, err := start(command{name: "gatecentral", logFile: c.dir + ".log", args: []string{
+	p, err := Start(Command{Name: "gatecentral", LogFile: c.dir + ".log", Args: []string{
 		filepath.Join(c.bin, "gatecentral"), "run", "--state", c.dir, "--mqtt", c.broker, "--http", c.http,
 	}})
 	if err != nil {

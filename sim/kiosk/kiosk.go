@@ -78,7 +78,7 @@ func New(ctx context.Context, o Options) (*Kiosk, error) {
 	if err != nil {
 		return k, err
 	}
-	k.listen, k.Pages = ports[0], newPages(ports[0])
+	k.listen, k.Pages = ports[0], NewPages(ports[0], Operator, pin)
 	if k.Scanner, err = port.NewScanner(k.Path("dev"), "scanner"); err != nil {
 		return k, err
 	}
@@ -143,8 +143,8 @@ func (k *Kiosk) enrol(ctx context.Context) error {
 // Launch starts an agent and does not wait for anything.
 func (k *Kiosk) Launch() (*Program, error) {
 	args := append(append([]string(nil), k.o.Wrap...), filepath.Join(k.o.Bin, "gateagent"), "run", "--config", k.ConfigFile())
-	return start(command{name: "gateagent", logFile: k.Path("agent.log"), args: args,
-		env: append([]string{vpcd.SocketVariable + "=" + k.Daemon.Socket()}, k.o.Env...)})
+	return Start(Command{Name: "gateagent", LogFile: k.Path("agent.log"), Args: args,
+		Env: append([]string{vpcd.SocketVariable + "=" + k.Daemon.Socket()}, k.o.Env...)})
 }
 
 // Start starts the kiosk's agent and waits until it serves.

@@ -24,14 +24,20 @@ const postWithin = 10 * time.Second
 
 // Pages is a browser at the kiosk: the traveller's and the officer's.
 type Pages struct {
-	origin string
-	client *http.Client
+	origin    string
+	name, pin string
+	client    *http.Client
 }
 
-func newPages(addr string) *Pages {
+// NewPages is a browser that knows the kiosk's address and an officer's name
+// and PIN.
+func NewPages(addr, name, pin string) *Pages {
 	jar, _ := cookiejar.New(nil) // never fails without options
-	return &Pages{origin: "http://" + addr, client: &http.Client{Jar: jar}}
+	return &Pages{origin: "http://" + addr, name: name, pin: pin, client: &http.Client{Jar: jar}}
 }
+
+// Origin is the address of the kiosk's screen.
+func (p *Pages) Origin() string { return p.origin }
 
 // Post sends an object; what the kiosk answers is the text of the error.
 func (p *Pages) Post(ctx context.Context, path string, body any) error {
@@ -61,7 +67,7 @@ func (p *Pages) Post(ctx context.Context, path string, body any) error {
 
 // SignIn signs the officer in.
 func (p *Pages) SignIn(ctx context.Context) error {
-	return p.Post(ctx, "/staff/login", map[string]string{"name": Operator, "pin": pin})
+	return p.Post(ctx, "/staff/login", map[string]string{"name": p.name, "pin": p.pin})
 }
 
 // Help presses the traveller's button.
@@ -94,5 +100,8 @@ func (p *Pages) Follow(ctx context.Context, path string, each func(data []byte))
 			each(data)
 		}
 	}
-	return in.Err()
+	if err := in.Err(); err != nil {
+		return err
+	}
+	return io.ErrUnexpectedEOF
 }

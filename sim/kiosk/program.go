@@ -31,19 +31,19 @@ type Program struct {
 	err     error         // read after done
 }
 
-// command describes a program to start.
-type command struct {
-	name    string   // for messages
-	logFile string   // appended to
-	env     []string // added to ours
-	args    []string // the program first
+// Command describes a program to start.
+type Command struct {
+	Name    string   // for messages
+	LogFile string   // appended to
+	Env     []string // added to ours
+	Args    []string // the program first
 }
 
-// start starts a program. It is killed when this process ends, however it
+// Start starts a program. It is killed when this process ends, however it
 // ends: the kernel sends that signal when the starting thread ends (prctl(2),
 // PR_SET_PDEATHSIG), which is why one locked thread starts it and waits.
-func start(c command) (*Program, error) {
-	out, err := os.OpenFile(c.logFile, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+func Start(c Command) (*Program, error) {
+	out, err := os.OpenFile(c.LogFile, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, err
 	}
@@ -51,11 +51,11 @@ func start(c command) (*Program, error) {
 	if err != nil {
 		return nil, errors.Join(err, out.Close())
 	}
-	cmd := exec.Command(c.args[0], c.args[1:]...)
-	cmd.Env = append(os.Environ(), c.env...)
+	cmd := exec.Command(c.Args[0], c.Args[1:]...)
+	cmd.Env = append(os.Environ(), c.Env...)
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	p := &Program{name: c.name, logFile: c.logFile, from: info.Size(), done: make(chan struct{})}
+	p := &Program{name: c.Name, logFile: c.LogFile, from: info.Size(), done: make(chan struct{})}
 	started := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread()
@@ -71,7 +71,7 @@ func start(c command) (*Program, error) {
 		p.err = cmd.Wait()
 	}()
 	if err := <-started; err != nil {
-		return nil, fmt.Errorf("start %s: %w", c.name, err)
+		return nil, fmt.Errorf("start %s: %w", c.Name, err)
 	}
 	return p, nil
 }
@@ -127,7 +127,7 @@ func (p *Program) AwaitLine(ctx context.Context, words ...string) (string, error
 			return l[0], nil
 		}
 		if ended {
-			return "", fmt.Errorf("%s ended without the words %q: %w", p.name, words, p.ended())
+			return "", fmt.Errorf("%s ended without the words %q: %w", p.name, words, p.Ended())
 		}
 		select {
 		case <-ctx.Done():
@@ -170,7 +170,7 @@ func (p *Program) Kill() {
 // Stop ends the program politely; one that does not end is killed and is an
 // error.
 func (p *Program) Stop() error {
-	if !p.Running() {
+	if !p.Running() { // a nil program never did
 		return nil
 	}
 	if p.Terminate() != nil {
@@ -186,8 +186,8 @@ func (p *Program) Stop() error {
 	return fmt.Errorf("%s did not end within %v of SIGTERM\n%s", p.name, stopWithin, p.tail())
 }
 
-// ended describes an end that nobody asked for.
-func (p *Program) ended() error {
+// Ended describes an end that nobody asked for.
+func (p *Program) Ended() error {
 	if p.err == nil {
 		return fmt.Errorf("%s ended with status 0\n%s", p.name, p.tail())
 	}
@@ -200,7 +200,7 @@ func (p *Program) tail() string {
 	if len(text) > lastWords {
 		text = "… " + text[len(text)-lastWords:]
 	}
-	return text
+	return text + "(all of it: " + p.logFile + ")"
 }
 
 // Run runs a program to its end and gives its standard output.
