@@ -113,6 +113,11 @@ type Chip interface {
 	// string names the protocol. A DG14 without chip authentication gives
 	// kind ChipNotOffered.
 	ChipAuthenticate(ctx context.Context, dg14 []byte) (string, error)
+	// ProveMapping judges the proof that came with the chip authentication
+	// mapping, against the key that cardSecurity states: the proven
+	// SecurityInfos of EF.CardSecurity. Nothing is sent. The string names
+	// the protocol.
+	ProveMapping(ctx context.Context, cardSecurity []byte) (string, error)
 	// ActiveAuthenticate sends the 8-byte challenge (INTERNAL AUTHENTICATE)
 	// and brings the chip's raw answer.
 	ActiveAuthenticate(ctx context.Context, challenge []byte) ([]byte, error)

@@ -27,8 +27,13 @@ type Case interface {
 	DataGroup(n int, raw []byte) Check
 	// COM judges EF.COM against the security object: integrity.com.
 	COM(raw []byte) Check
-	// PromisesPACE says whether the proven DG14 states a PACE that the given
-	// EF.CardAccess (nil when absent) lacks: a downgrade.
+	// CardSecurity judges EF.CardSecurity: chip.card_security, by the rules
+	// of the security object's signature and signer, under the same country.
+	// infos holds the SecurityInfos it proves, nil unless the check is S.
+	CardSecurity(raw []byte) (checks []Check, infos []byte)
+	// PromisesPACE says whether the proven DG14, or the proven
+	// EF.CardSecurity, states a PACE that the given EF.CardAccess (nil when
+	// absent) lacks: a downgrade.
 	PromisesPACE(cardAccess []byte) bool
 	// WantsTerminalAuth says whether the given EF.CardAccess or the proven
 	// DG14 announces terminal authentication.

@@ -101,6 +101,7 @@ func (c fakeChip) ReadFile(ctx context.Context, f File) ([]byte, error) {
 	return []byte{1}, nil
 }
 func (c fakeChip) ChipAuthenticate(context.Context, []byte) (string, error) { return "CA", nil }
+func (c fakeChip) ProveMapping(context.Context, []byte) (string, error)     { return "CAM", nil }
 func (c fakeChip) ActiveAuthenticate(context.Context, []byte) ([]byte, error) {
 	return nil, errors.New("not asked")
 }
@@ -120,11 +121,14 @@ func (fakeCase) SecurityObject([]byte) []Check {
 func (fakeCase) Lists(n int) bool                { return n == 1 || n == 2 || n == 14 }
 func (fakeCase) DataGroup(n int, _ []byte) Check { return Check{ID: CheckDG(n), Result: Successful} }
 func (fakeCase) COM([]byte) Check                { return Check{} }
-func (fakeCase) PromisesPACE([]byte) bool        { return false }
-func (fakeCase) WantsTerminalAuth([]byte) bool   { return false }
-func (fakeCase) OffersChipAuth() bool            { return true }
-func (fakeCase) OffersActiveAuth() bool          { return false }
-func (fakeCase) ActiveAuth(_, _ []byte) Check    { return Check{} }
+func (fakeCase) CardSecurity([]byte) ([]Check, []byte) {
+	return []Check{{CheckCardSecurity, Successful, 0, ""}}, []byte{}
+}
+func (fakeCase) PromisesPACE([]byte) bool      { return false }
+func (fakeCase) WantsTerminalAuth([]byte) bool { return false }
+func (fakeCase) OffersChipAuth() bool          { return true }
+func (fakeCase) OffersActiveAuth() bool        { return false }
+func (fakeCase) ActiveAuth(_, _ []byte) Check  { return Check{} }
 func (fakeCase) Person(Scan) []Check {
 	return []Check{{ID: CheckIssuer, Result: Successful}, {ID: CheckExpiry, Result: Successful}, {ID: CheckMRZDG1, Result: Successful}}
 }
