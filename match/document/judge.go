@@ -39,12 +39,13 @@ type docCase struct {
 	object  *lds.SecurityObject
 	signer  *pki.Certificate
 
-	mrz      *mrz.Document
-	infos    *lds.SecurityInfos
-	aaKey    *pki.PublicKey
-	aaErr    error // why the key of DG15 cannot be used
-	portrait *gate.Portrait
-	national *gate.National
+	mrz       *mrz.Document
+	infos     *lds.SecurityInfos // of DG14
+	cardInfos *lds.SecurityInfos // of EF.CardSecurity, only when that is proven
+	aaKey     *pki.PublicKey
+	aaErr     error // why the key of DG15 cannot be used
+	portrait  *gate.Portrait
+	national  *gate.National
 
 	held [][]byte // the files that the above alias
 }
@@ -143,28 +144,46 @@ func (c *docCase) COM(raw []byte) gate.Check {
 	return check(gate.CheckIntegrityCOM, gate.Successful, 0, "")
 }
 
-// PromisesPACE says whether the proven DG14 states a PACE that EF.CardAccess
-// lacks.
+// PromisesPACE says whether the proven DG14 or EF.CardSecurity states a PACE
+// that EF.CardAccess lacks.
 func (c *docCase) PromisesPACE(cardAccess []byte) bool {
-	if !c.proven() || c.infos == nil {
-		return false
-	}
 	offered := map[lds.PACEInfo]bool{}
 	for _, p := range lds.OfferedInfos(cardAccess).PACE {
 		offered[p] = true
 	}
-	for _, p := range c.infos.PACE {
-		if !offered[p] {
-			return true
+	for _, s := range c.provenInfos() {
+		for _, p := range s.PACE {
+			if !offered[p] {
+				return true
+			}
 		}
 	}
 	return false
 }
 
-// WantsTerminalAuth says whether EF.CardAccess or the proven DG14 announces
+// provenInfos gives the SecurityInfos of the files that are proven.
+func (c *docCase) provenInfos() (out []*lds.SecurityInfos) {
+	if c.proven() && c.infos != nil {
+		out = append(out, c.infos)
+	}
+	if c.cardInfos != nil {
+		out = append(out, c.cardInfos)
+	}
+	return out
+}
+
+// WantsTerminalAuth says whether EF.CardAccess or a proven file announces
 // terminal authentication.
 func (c *docCase) WantsTerminalAuth(cardAccess []byte) bool {
-	return lds.OfferedInfos(cardAccess).TerminalAuth || c.proven() && c.infos != nil && c.infos.TerminalAuth
+	if lds.OfferedInfos(cardAccess).TerminalAuth {
+		return true
+	}
+	for _, s := range c.provenInfos() {
+		if s.TerminalAuth {
+			return true
+		}
+	}
+	return false
 }
 
 // OffersChipAuth says whether the proven DG14 holds a chip authentication key.
