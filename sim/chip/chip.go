@@ -17,6 +17,7 @@ type Chip struct {
 	mu       sync.Mutex // guards everything below
 	random   io.Reader
 	state    state
+	wrong    int           // wrong passwords in a row; the chip remembers them
 	index    int           // commands since the last Reset
 	commands int           // commands since New
 	modelled time.Duration // what the model says all commands cost

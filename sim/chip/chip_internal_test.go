@@ -169,7 +169,7 @@ func TestPACERefusals(t *testing.T) {
 	curve, _ := ec.ByID(13)
 	oid := "800a04007f00070202040202"
 	newChip := func() *Chip {
-		return New(Config{CAN: "123456", PACE: []PACE{{AES128, curve, 13}}, Seed: 1})
+		return New(Config{CAN: "123456", PACE: []PACE{{Cipher: AES128, Curve: curve, ID: 13}}, Seed: 1})
 	}
 	const set = "0022c1a40f" + "800a04007f00070202040202" + "830102"
 	for name, lines := range map[string][][2]string{

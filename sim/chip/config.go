@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"gateagent/internal/ec"
+	"gateagent/internal/modp"
 )
 
 // Elementary file identifiers (ICAO 9303-10 section 3.11 and table 38).
@@ -44,19 +45,35 @@ const (
 	AES256
 )
 
-// PACE is one way to open the chip by ECDH with generic mapping.
+// Mapping is how PACE turns its nonce into a generator (ICAO 9303-11 section
+// 4.4.3.3).
+type Mapping uint8
+
+// Mappings.
+const (
+	GenericMapping Mapping = iota
+	IntegratedMapping
+	ChipAuthMapping // by ECDH and AES only
+)
+
+// PACE is one way to open the chip.
 type PACE struct {
-	Cipher Cipher
-	Curve  *ec.Curve
-	ID     int // standardized domain parameter id (ICAO 9303-11 section 9.5.1)
+	Cipher  Cipher
+	Curve   *ec.Curve // nil: DH
+	Group   int       // number of the DH group (0 to 2) where Curve is nil
+	ID      int       // number that EF.CardAccess gives the domain parameters (ICAO 9303-11 section 9.5.1)
+	Mapping Mapping
+	Static  *big.Int // private key of the chip authentication mapping
 }
 
-// ChipKey is one key for chip authentication by ECDH.
+// ChipKey is one key for chip authentication.
 type ChipKey struct {
 	Cipher  Cipher
-	Curve   *ec.Curve
+	Curve   *ec.Curve   // nil: DH
+	Group   *modp.Group // where Curve is nil
 	Private *big.Int
-	ID      int // 0: the key has no identifier
+	ID      int  // 0: the key has no identifier
+	KAT     bool // only MSE:Set KAT (3DES is meant)
 }
 
 // ActiveKey is the key for active authentication: RSA where N is set, else
@@ -65,6 +82,17 @@ type ActiveKey struct {
 	N, D  *big.Int
 	Curve *ec.Curve
 	Hash  crypto.Hash
+	ActiveForm
+}
+
+// ActiveForm is how the answer of active authentication is written; its zero
+// value is what most chips do: partial recovery, and r and s in full width.
+type ActiveForm struct {
+	Full     bool // RSA: the whole message is recovered from the signature
+	Padded   bool // RSA: a short message, filled up with nibbles B
+	Explicit bool // RSA with SHA-1: trailer 33CC instead of BC
+	Lesser   bool // RSA: the lesser of s and n - s is sent
+	DER      bool // ECDSA: a sequence of r and s
 }
 
 // Quirks are habits of real chips that a terminal must survive.
@@ -80,6 +108,10 @@ type Quirks struct {
 	AAPart         int    // the answer of active authentication is cut to this with an Le of at most 256
 	NoShortEF      bool   // READ BINARY by short identifier answers 6A86
 	NoOddRead      bool   // READ BINARY with odd instruction answers 6D00
+	RejectStatus   uint16 // answered to a wrong password; 0: 6300
+	Tries          int    // wrong passwords are counted, and answered 63Cx; 0: without end
+	ShortIntegers  bool   // public values of DH are sent without leading zeros
+	NoMappingProof bool   // the chip authentication mapping ends without its proof
 }
 
 // Config is one chip. Zero means absent: a chip without PACE and BAC is open

@@ -65,8 +65,8 @@ func (c *Chip) open() bool {
 }
 
 // find gives a file of the current folder under the access rules: what lies
-// under the MF is free, the rest needs PACE or BAC (ICAO 9303-10 section
-// 3.11).
+// under the MF is free but for EF.CardSecurity, which like the rest needs PACE
+// or BAC (ICAO 9303-10 section 3.11).
 func (c *Chip) find(id uint16) ([]byte, uint16) {
 	master := !c.state.app
 	if c.cfg.Quirks.SelectAppFirst {
@@ -77,8 +77,11 @@ func (c *Chip) find(id uint16) ([]byte, uint16) {
 	}
 	if master {
 		raw, ok := c.cfg.MasterFiles[id]
-		if !ok {
+		switch {
+		case !ok:
 			return nil, swNotFound
+		case id == FileCardSecurity && !c.open():
+			return nil, swDenied
 		}
 		return raw, swOK
 	}
