@@ -1,7 +1,6 @@
 package doc
 
 import (
-	"bytes"
 	"fmt"
 	"io"
 	"maps"
@@ -52,7 +51,7 @@ func (d *Document) QR() string {
 func (d *Document) ChipConfig() chip.Config {
 	c := d.card
 	c.Files, c.MasterFiles = maps.Clone(c.Files), maps.Clone(c.MasterFiles)
-	c.ChipKeys = slices.Clone(c.ChipKeys)
+	c.PACE, c.ChipKeys = slices.Clone(c.PACE), slices.Clone(c.ChipKeys)
 	return c
 }
 
@@ -72,6 +71,7 @@ type builder struct {
 	doc    *Document
 	infos  [][]byte // SecurityInfos of DG14
 	access [][]byte // SecurityInfos of EF.CardAccess
+	secure [][]byte // SecurityInfos of EF.CardSecurity beside those of EF.CardAccess
 }
 
 func build(p Person, f Profile, random io.Reader, signer *Signer) (*Document, error) {
@@ -85,77 +85,13 @@ func build(p Person, f Profile, random io.Reader, signer *Signer) (*Document, er
 		Files: map[uint16][]byte{}, MasterFiles: map[uint16][]byte{},
 		CAN: f.CAN, MRZInfo: mrzInfo(&f, lines), BAC: f.BAC, Quirks: f.Quirks,
 	}
-	for _, step := range []func() error{b.access1, b.chipAuth, b.activeAuth, b.content, b.sign, b.alter} {
+	for _, step := range []func() error{b.openings, b.chipAuth, b.mappingKeys, b.activeAuth, b.content, b.sign, b.alter} {
 		if err := step(); err != nil {
 			return nil, err
 		}
 	}
 	b.doc.Profile = f
 	return b.doc, nil
-}
-
-// access1 announces terminal authentication, chip authentication and PACE in
-// EF.CardAccess, where there is PACE.
-func (b *builder) access1() error {
-	if b.f.TerminalV1 {
-		b.access = append(b.access, seq(oid(oidTA), smallInt(1)))
-	}
-	for _, p := range b.f.PACE {
-		c, err := curveFor(p.Curve)
-		if err != nil {
-			return err
-		}
-		cp := chip.PACE{Cipher: p.Cipher, Curve: c, ID: c.ID}
-		b.doc.card.PACE = append(b.doc.card.PACE, cp)
-		b.access = append(b.access, paceInfo(cp))
-	}
-	b.infos = append(b.infos, b.access...)
-	return nil
-}
-
-func (b *builder) chipAuth() error {
-	for _, want := range b.f.ChipAuth {
-		c, err := curveFor(want.Curve)
-		if err != nil {
-			return err
-		}
-		d, err := scalar(b.random, c)
-		if err != nil {
-			return err
-		}
-		k := chip.ChipKey{Cipher: want.Cipher, Curve: c, Private: d, ID: want.KeyID}
-		b.doc.card.ChipKeys = append(b.doc.card.ChipKeys, k)
-		if !want.NoInfo {
-			b.infos = append(b.infos, caInfo(k, 1))
-			if b.f.TerminalV1 {
-				// Vietnam's EF.CardAccess announces it; ICAO's lists PACE only.
-				b.access = append(b.access, caInfo(k, 1))
-			}
-		}
-		b.infos = append(b.infos, caPublicKey(k, want.Parameters))
-	}
-	return nil
-}
-
-func (b *builder) activeAuth() error {
-	alg := b.f.ActiveAuth
-	if alg.RSA == 0 && alg.Curve == "" {
-		return nil
-	}
-	k, err := newKey(b.random, alg)
-	if err != nil {
-		return err
-	}
-	b.doc.card.Active = chip.ActiveKey{N: k.n, D: k.d, Curve: k.curve, Hash: alg.Hash}
-	b.doc.groups[15] = ber.Make(0x6F, k.spki())
-	if k.n == nil {
-		info, err := aaInfo(alg.Hash)
-		if err != nil {
-			return err
-		}
-		b.infos = append(b.infos, info)
-	}
-	return nil
 }
 
 // content writes the data groups, EF.CardAccess and EF.ATR/INFO.
@@ -259,67 +195,11 @@ func (b *builder) sign() error {
 		lds = "0108"
 	}
 	b.doc.card.Files[chip.FileCOM] = com(listed, lds)
+	if err := b.cardSecurity(); err != nil {
+		return err
+	}
 	for _, n := range b.f.Denied {
 		b.doc.card.Denied = append(b.doc.card.Denied, chip.FileDG(n))
 	}
-	return nil
-}
-
-// alter does to the finished chip what a forger does.
-func (b *builder) alter() error {
-	card, a := &b.doc.card, b.f.Alter
-	if a&AlterDG1 != 0 {
-		raw := bytes.Clone(card.Files[chip.FileDG(1)])
-		// The first letter of the name, which has no check digit.
-		i := len(raw) - 30
-		if b.f.Format == "TD3" {
-			i = len(raw) - 83
-		}
-		raw[i] = 'A' + (raw[i]-'A'+1)%26
-		card.Files[chip.FileDG(1)] = raw
-	}
-	if a&AlterDG2 != 0 {
-		raw := bytes.Clone(card.Files[chip.FileDG(2)])
-		raw[len(raw)-len(b.f.Image.Bytes)/4] ^= 0x01
-		card.Files[chip.FileDG(2)] = raw
-	}
-	if a&WithholdDG14 != 0 {
-		delete(card.Files, chip.FileDG(14))
-	}
-	if a&WithholdDG15 != 0 {
-		delete(card.Files, chip.FileDG(15))
-	}
-	if a&HidePACE != 0 {
-		card.PACE, card.BAC = nil, true
-		delete(card.MasterFiles, chip.FileCardAccess)
-	}
-	if a&CloneMute != 0 {
-		card.RefuseAA, card.RefuseCA = true, true
-	}
-	if a&Clone != 0 {
-		return b.otherKeys()
-	}
-	return nil
-}
-
-// otherKeys gives the chip keys of the right kind that are not the right
-// ones.
-func (b *builder) otherKeys() error {
-	card := &b.doc.card
-	for i := range card.ChipKeys {
-		d, err := scalar(b.random, card.ChipKeys[i].Curve)
-		if err != nil {
-			return err
-		}
-		card.ChipKeys[i].Private = d
-	}
-	if b.f.ActiveAuth == (Algorithm{}) {
-		return nil
-	}
-	k, err := newKey(b.random, b.f.ActiveAuth)
-	if err != nil {
-		return err
-	}
-	card.Active = chip.ActiveKey{N: k.n, D: k.d, Curve: k.curve, Hash: b.f.ActiveAuth.Hash}
 	return nil
 }

@@ -1,13 +1,9 @@
 package doc
 
 import (
-	"crypto"
-	"fmt"
 	"strings"
 
 	"gateagent/internal/ber"
-	"gateagent/internal/ec"
-	"gateagent/sim/chip"
 )
 
 // groupTags are the file tags of DG1 to DG16 (ICAO 9303-10 table 38).
@@ -103,75 +99,4 @@ func expiryWord(f *Profile) string {
 		return "Không thời hạn"
 	}
 	return f.Expires.Format(vnDate)
-}
-
-// Object identifiers of BSI TR-03110-3 appendix A and ICAO 9303-11 section
-// 9.2.
-const (
-	oidTA          = "0.4.0.127.0.7.2.2.2"
-	oidPKECDH      = "0.4.0.127.0.7.2.2.1.2"
-	oidCAECDH      = "0.4.0.127.0.7.2.2.3.2"
-	oidPACEECDHGM  = "0.4.0.127.0.7.2.2.4.2"
-	oidAA          = "2.23.136.1.1.5"
-	oidStandardDPs = "0.4.0.127.0.7.1.2"
-	oidPlainECDSA  = "0.4.0.127.0.7.1.1.4.1"
-)
-
-func withCipher(base string, c chip.Cipher) []byte { return oid(fmt.Sprintf("%s.%d", base, c)) }
-
-func paceInfo(p chip.PACE) []byte {
-	return seq(withCipher(oidPACEECDHGM, p.Cipher), smallInt(2), smallInt(p.ID))
-}
-
-func caInfo(c chip.ChipKey, version int) []byte {
-	parts := [][]byte{withCipher(oidCAECDH, c.Cipher), smallInt(version)}
-	if c.ID != 0 {
-		parts = append(parts, smallInt(c.ID))
-	}
-	return seq(parts...)
-}
-
-// Parameters says how the public key of chip authentication names its curve.
-type Parameters uint8
-
-// Ways to name the curve.
-const (
-	ExplicitCurve     Parameters = iota // ECParameters spelled out
-	NamedCurve                          // object identifier
-	StandardizedCurve                   // standardized domain parameters
-)
-
-func caPublicKey(c chip.ChipKey, how Parameters) []byte {
-	alg := seq(oid("1.2.840.10045.2.1"), explicitParameters(c.Curve))
-	switch how {
-	case NamedCurve:
-		alg = seq(oid("1.2.840.10045.2.1"), oid(c.Curve.OID))
-	case StandardizedCurve:
-		alg = seq(oid(oidStandardDPs), smallInt(c.Curve.ID))
-	}
-	spki := seq(alg, bitString(c.Curve.Marshal(c.Curve.BaseMult(c.Private))))
-	parts := [][]byte{oid(oidPKECDH), spki}
-	if c.ID != 0 {
-		parts = append(parts, smallInt(c.ID))
-	}
-	return seq(parts...)
-}
-
-// aaInfo states the hash of ECDSA active authentication (ICAO 9303-11
-// section 9.2.3).
-func aaInfo(h crypto.Hash) ([]byte, error) {
-	arc := map[crypto.Hash]int{crypto.SHA1: 1, crypto.SHA224: 2, crypto.SHA256: 3, crypto.SHA384: 4, crypto.SHA512: 5}[h]
-	if arc == 0 {
-		return nil, fmt.Errorf("sim/doc: no ECDSA with hash %v for active authentication", h)
-	}
-	return seq(oid(oidAA), smallInt(1), oid(fmt.Sprintf("%s.%d", oidPlainECDSA, arc))), nil
-}
-
-// curveFor finds a curve with its standardized domain parameter id.
-func curveFor(name string) (*ec.Curve, error) {
-	c, ok := ec.ByName(name)
-	if !ok {
-		return nil, fmt.Errorf("sim/doc: no curve is named %q", name)
-	}
-	return c, nil
 }

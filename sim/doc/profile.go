@@ -8,7 +8,7 @@ import (
 )
 
 // Alteration is a set of things that are wrong with a document.
-type Alteration uint16
+type Alteration uint32
 
 // Alterations, to be joined by |.
 const (
@@ -36,19 +36,23 @@ const (
 	RevokedSigner
 )
 
-// PACE names one PACE protocol by ECDH with generic mapping.
+// PACE names one PACE protocol. Its zero mapping is the generic one.
 type PACE struct {
-	Cipher chip.Cipher
-	Curve  string
+	Cipher  chip.Cipher
+	Curve   string // empty: DH
+	Group   int    // number of the DH group (0 to 2) where Curve is empty
+	Mapping chip.Mapping
 }
 
 // ChipAuth names one key for chip authentication.
 type ChipAuth struct {
 	Cipher     chip.Cipher
-	Curve      string
-	KeyID      int // 0: none
+	Curve      string // empty: DH
+	Group      int    // number of the DH group where Curve is empty
+	KeyID      int    // 0: none
 	Parameters Parameters
 	NoInfo     bool // DG14 holds only the key, as on early passports (3DES is meant)
+	KAT        bool // the chip knows MSE:Set KAT only (3DES is meant)
 }
 
 // Profile is everything about a document besides its holder. The world's
@@ -69,15 +73,21 @@ type Profile struct {
 	// PortraitBytes is the size of the drawn portrait.
 	PortraitBytes int
 
-	SOD        SecurityObject
-	PACE       []PACE
-	BAC        bool
-	ChipAuth   []ChipAuth
-	ActiveAuth Algorithm // zero: none
-	TerminalV1 bool      // terminal authentication version 1 is announced
-	NoATRInfo  bool
-	Quirks     chip.Quirks
-	Alter      Alteration
+	SOD SecurityObject
+	// CardSecurity says how EF.CardSecurity is signed (its group hash does
+	// not matter).
+	CardSecurity SecurityObject
+	PACE         []PACE
+	BAC          bool
+	ChipAuth     []ChipAuth
+	ActiveAuth   Algorithm // zero: none
+	ActiveForm   chip.ActiveForm
+	// NoActiveInfo leaves the hash of ECDSA active authentication unsaid.
+	NoActiveInfo bool
+	TerminalV1   bool // terminal authentication version 1 is announced
+	NoATRInfo    bool
+	Quirks       chip.Quirks
+	Alter        Alteration
 }
 
 // Option changes a profile.
@@ -126,7 +136,13 @@ func OnlyBAC() Option {
 
 // PACEWith opens the chip by this PACE alone.
 func PACEWith(c chip.Cipher, curve string) Option {
-	return func(f *Profile) { f.PACE, f.BAC = []PACE{{c, curve}}, false }
+	return func(f *Profile) { f.PACE, f.BAC = []PACE{{Cipher: c, Curve: curve}}, false }
+}
+
+// PACEOffers opens the chip by any of these and by nothing else. A chip
+// authentication mapping brings an EF.CardSecurity with it.
+func PACEOffers(all ...PACE) Option {
+	return func(f *Profile) { f.PACE, f.BAC = all, false }
 }
 
 // ChipAuthWith offers this chip authentication alone.
@@ -134,6 +150,9 @@ func ChipAuthWith(keys ...ChipAuth) Option { return func(f *Profile) { f.ChipAut
 
 // ActiveAuthWith offers active authentication with this algorithm.
 func ActiveAuthWith(a Algorithm) Option { return func(f *Profile) { f.ActiveAuth = a } }
+
+// ActiveForm says how the answer of active authentication is written.
+func ActiveForm(a chip.ActiveForm) Option { return func(f *Profile) { f.ActiveForm = a } }
 
 // WithQuirks sets the habits of the chip.
 func WithQuirks(q chip.Quirks) Option { return func(f *Profile) { f.Quirks = q } }
@@ -181,7 +200,7 @@ func citizenCard() Profile {
 		Issued:  issueDay(),
 		Groups:  []int{1, 2, 3, 13},
 		Denied:  []int{3}, PortraitBytes: defaultPortrait,
-		PACE:       []PACE{{chip.AES128, "brainpoolP256r1"}},
+		PACE:       []PACE{{Cipher: chip.AES128, Curve: "brainpoolP256r1"}},
 		ChipAuth:   []ChipAuth{{Cipher: chip.AES128, Curve: "brainpoolP256r1"}},
 		ActiveAuth: Algorithm{RSA: 1024, Hash: crypto.SHA256},
 		TerminalV1: true,
@@ -199,7 +218,7 @@ func passport(state string) Profile {
 		Format: "TD3", Type: "P", State: state,
 		Issued: issueDay(), Expires: issueDay().AddDate(10, 0, 0),
 		Groups: []int{1, 2, 11, 12}, PortraitBytes: defaultPortrait,
-		PACE: []PACE{{chip.AES128, "brainpoolP256r1"}}, BAC: true,
+		PACE: []PACE{{Cipher: chip.AES128, Curve: "brainpoolP256r1"}}, BAC: true,
 		ChipAuth: []ChipAuth{{Cipher: chip.AES128, Curve: "brainpoolP256r1"}},
 		Quirks:   chip.Quirks{MaxRead: maxRead},
 	}
