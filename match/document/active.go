@@ -43,22 +43,38 @@ func (c *docCase) ActiveAuth(challenge, response []byte) gate.Check {
 	return check(id, gate.Successful, 0, detail)
 }
 
-// verifyActiveECDSA takes the hash from the signed DG14. ICAO 9303-11 section
-// 6.1.2.3 wants it stated there; where it is not, any of the hashes will do,
-// since the challenge is ours and no hash among them can be steered to it.
+// verifyActiveECDSA takes the hash from the signed DG14, where ICAO 9303-11
+// section 9.2.4 wants it stated. Where it is not, any of the hashes will do,
+// since the challenge is ours and no hash among them can be steered to it. A
+// stated algorithm that such a key cannot have is the issuer's contradiction,
+// not the chip's answer.
 func (c *docCase) verifyActiveECDSA(challenge, response []byte) error {
-	if c.infos != nil && c.infos.ActiveAuth != "" {
-		alg, err := pki.AlgorithmByOID(c.infos.ActiveAuth)
-		if err != nil {
-			return err
+	if c.infos == nil || c.infos.ActiveAuth == "" {
+		return c.verifyUnstated(challenge, response)
+	}
+	alg, err := pki.AlgorithmByOID(c.infos.ActiveAuth)
+	if err != nil {
+		return err
+	}
+	if alg.Scheme != pki.SchemeECDSA && alg.Scheme != pki.SchemeECDSAPlain {
+		return fmt.Errorf("DG14 states %s for a key on %s: %w", alg, c.aaKey.Curve.Name, pki.ErrUnsupported)
+	}
+	return c.aaKey.VerifyECDSA(pki.Sum(alg.Hash, challenge), response)
+}
+
+// verifyUnstated tries the hashes, the most likely first: the longest that
+// is no longer than the key (ICAO 9303-11 section 6.1.2.3).
+func (c *docCase) verifyUnstated(challenge, response []byte) error {
+	var fit, rest []crypto.Hash
+	for _, h := range [...]crypto.Hash{crypto.SHA512, crypto.SHA384, crypto.SHA256, crypto.SHA224, crypto.SHA1} {
+		if 8*h.Size() <= c.aaKey.Curve.N.BitLen() && h != crypto.SHA1 {
+			fit = append(fit, h)
+		} else {
+			rest = append(rest, h)
 		}
-		if alg.Scheme != pki.SchemeECDSA && alg.Scheme != pki.SchemeECDSAPlain {
-			return errors.New("the signed file states another kind of signature than its key makes")
-		}
-		return c.aaKey.VerifyECDSA(pki.Sum(alg.Hash, challenge), response)
 	}
 	err := pki.ErrSignature
-	for _, h := range trailers {
+	for _, h := range append(fit, rest...) {
 		if err = c.aaKey.VerifyECDSA(pki.Sum(h, challenge), response); err == nil {
 			return nil
 		}
@@ -74,7 +90,13 @@ var trailers = map[byte]crypto.Hash{
 	0x35: crypto.SHA512,
 	0x36: crypto.SHA384,
 	0x38: crypto.SHA224,
+	0x39: crypto.SHA512_224,
+	0x3A: crypto.SHA512_256,
 }
+
+// otherTrailers names the identifiers of ISO/IEC 10118-3 whose hash functions
+// are not here; ICAO 9303-11 section 6.1.2.2 allows none of them.
+var otherTrailers = map[byte]string{0x31: "RIPEMD-160", 0x32: "RIPEMD-128", 0x37: "Whirlpool"}
 
 // verifyISO9796 is signature scheme 1 of ISO/IEC 9796-2 as ICAO 9303-11
 // section 6.1.2.2 and appendix F use it: the message is a nonce of the chip,
@@ -89,15 +111,9 @@ func verifyISO9796(key *pki.PublicKey, challenge, response []byte) error {
 
 // checkRepresentative judges a recovered message representative.
 func checkRepresentative(f, challenge []byte) error {
-	h, tail := crypto.SHA1, 1
-	if f[len(f)-1] == 0xCC {
-		var ok bool
-		if h, ok = trailers[f[len(f)-2]]; !ok {
-			return fmt.Errorf("hash function %02X of ISO 9796-2: %w", f[len(f)-2], pki.ErrUnsupported)
-		}
-		tail = 2
-	} else if f[len(f)-1] != 0xBC {
-		return errors.New("the trailer is wrong")
+	h, tail, err := trailerOf(f)
+	if err != nil {
+		return err
 	}
 	if len(f) < h.Size()+tail+2 {
 		return errors.New("the key is too short for its hash")
@@ -117,6 +133,26 @@ func checkRepresentative(f, challenge []byte) error {
 		return pki.ErrSignature
 	}
 	return nil
+}
+
+// trailerOf gives hash and length of the trailer: BC stands for SHA-1 (ICAO
+// 9303-11 section 6.1.2.2), anything before CC for itself. A hash is unknown
+// only in what else looks like a signature: the answer of another key, which
+// looks like nothing, is wrong.
+func trailerOf(f []byte) (crypto.Hash, int, error) {
+	id, last := f[len(f)-2], f[len(f)-1]
+	if last == 0xBC {
+		return crypto.SHA1, 1, nil
+	}
+	if h, ok := trailers[id]; ok && last == 0xCC {
+		return h, 2, nil
+	}
+	if name, ok := otherTrailers[id]; ok && last == 0xCC {
+		if _, _, err := stripHeader(f); err == nil {
+			return 0, 0, fmt.Errorf("hash function %s: %w", name, pki.ErrUnsupported)
+		}
+	}
+	return 0, 0, errors.New("the trailer is wrong")
 }
 
 // openRepresentative gives s^e mod n, or its negative: a signer may send the

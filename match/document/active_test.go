@@ -134,7 +134,7 @@ func TestActiveECDSA(t *testing.T) {
 			{"0.4.0.127.0.7.1.1.4.1.3", gate.Successful, 0},
 			{"1.2.840.10045.4.3.2", gate.Successful, 0},
 			{"0.4.0.127.0.7.1.1.4.1.1", gate.Failed, gate.CodeProofWrong},
-			{"1.2.840.113549.1.1.11", gate.Failed, gate.CodeProofWrong},
+			{"1.2.840.113549.1.1.11", gate.Undetermined, gate.CodeProofAlgorithm}, // no such key makes it
 			{"1.2.3.4", gate.Undetermined, gate.CodeProofAlgorithm},
 		} {
 			k.infos = &lds.SecurityInfos{ActiveAuth: c.stated}
