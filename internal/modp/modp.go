@@ -26,10 +26,12 @@ type Group struct {
 }
 
 // Bounds of parameters that are not numbered: fewer bits are no protection,
-// more than 4096 serve only to keep us busy.
+// more serve only to keep us busy.
 const (
-	minBits = 1024
-	maxBits = 4096
+	minBits  = 1024
+	maxBits  = 4096
+	minOrder = 160
+	maxOrder = 512
 )
 
 var (
@@ -40,8 +42,10 @@ var (
 )
 
 // New gives the group of explicit parameters, the numbered one where they are
-// its; q may be nil. Whether p is prime is not tested: use only parameters
-// that their issuer has signed.
+// its; q may be nil. A q of more than 512 bits (of a safe prime, whose other
+// subgroup has two elements) is dropped: to test against it costs more than it
+// proves. Whether p is prime is not tested: use only parameters that their
+// issuer has signed.
 func New(p, g, q *big.Int) (*Group, error) {
 	if known, ok := ByParameters(p, g, q); ok {
 		return known, nil
@@ -49,10 +53,13 @@ func New(p, g, q *big.Int) (*Group, error) {
 	if p == nil || g == nil || p.Sign() <= 0 || p.Bit(0) == 0 || p.BitLen() < minBits || p.BitLen() > maxBits {
 		return nil, fmt.Errorf("%w: a modulus that is even or not of %d to %d bits", ErrGroup, minBits, maxBits)
 	}
-	k := &Group{ID: -1, Name: fmt.Sprintf("MODP-%d", p.BitLen()), P: p, G: g, Q: q}
-	if q != nil && (q.BitLen() < 160 || q.Cmp(p) >= 0) {
+	if q != nil && (q.Sign() <= 0 || q.BitLen() < minOrder || q.Cmp(p) >= 0) {
 		return nil, fmt.Errorf("%w: a subgroup of %d bits", ErrGroup, q.BitLen())
 	}
+	if q != nil && q.BitLen() > maxOrder {
+		q = nil
+	}
+	k := &Group{ID: -1, Name: fmt.Sprintf("MODP-%d", p.BitLen()), P: p, G: g, Q: q}
 	if !k.Valid(g) {
 		return nil, fmt.Errorf("%w: the generator is not of the stated order", ErrGroup)
 	}
@@ -90,13 +97,14 @@ func (k *Group) WithGenerator(g *big.Int) *Group {
 	return &m
 }
 
-// GenerateKey draws a private key 0 < x < q (or p-1 where q is unknown) from
-// rand by rejection and gives it with its public value. The first draw reads
-// as many bytes as the order has and is used unchanged when it fits.
+// GenerateKey draws a private key 0 < x < q from rand by rejection and gives
+// it with its public value. The first draw reads as many bytes as the order
+// has and is used unchanged when it fits. Where q is unknown, x has up to 512
+// bits, twice the security of the largest group.
 func (k *Group) GenerateKey(rand io.Reader) (x, y *big.Int, err error) {
 	order := k.Q
 	if order == nil {
-		order = new(big.Int).Sub(k.P, one())
+		order = new(big.Int).Lsh(one(), maxOrder)
 	}
 	buf := make([]byte, (order.BitLen()+7)/8)
 	defer clear(buf)

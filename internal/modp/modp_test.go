@@ -100,6 +100,13 @@ func TestNew(t *testing.T) {
 	if _, err := New(k.P, four, nil); err != nil {
 		t.Errorf("without q: %v", err)
 	}
+	if own, err = New(k.P, four, new(big.Int).Rsh(k.P, 1)); err != nil || own.Q != nil {
+		t.Errorf("a q of a safe prime: %+v %v", own, err)
+	}
+	x, y, err := own.GenerateKey(rand.Reader)
+	if err != nil || x.BitLen() > maxOrder || !own.Valid(y) {
+		t.Errorf("a key where q is unknown: %v", err)
+	}
 	small := new(big.Int).Rsh(k.P, 1100)
 	for what, c := range map[string][3]*big.Int{
 		"small": {small.SetBit(small, 0, 1), big.NewInt(4), nil}, "even": {new(big.Int).Lsh(k.P, 1), k.G, nil},
