@@ -3,6 +3,7 @@ package doc
 import (
 	"crypto"
 	"fmt"
+	"time"
 
 	"gateagent/internal/ber"
 )
@@ -13,6 +14,8 @@ const (
 	oidMessageDigest = "1.2.840.113549.1.9.4"
 	oidSecurityObj   = "2.23.136.1.1.1" // ICAO 9303-10 section 4.6.2
 	oidMasterList    = "2.23.136.1.1.2" // ICAO 9303-12 section 9
+	oidSigningTime   = "1.2.840.113549.1.9.5"
+	oidNothing       = "2.25.1" // below {joint-iso-itu-t uuid}: means nothing to anybody
 )
 
 // SecurityObject says how EF.SOD is written (ICAO 9303-10 section 4.6.2).
@@ -24,13 +27,16 @@ type SecurityObject struct {
 	ByKeyID   bool        // signer named by subject key identifier
 	PlainRSA  bool        // signature algorithm given as rsaEncryption
 	NoSigner  bool        // without the signer's certificate
+	NoSigned  bool        // no signed attributes: the signature is over the content itself
+	SignedAt  time.Time   // with the time of signing as a signed attribute
+	Unsigned  bool        // with an unsigned attribute that means nothing
 	BadDigest bool        // the signed message digest is that of something else
 	BadSign   bool        // the signature has one bit turned
 }
 
 // signedData builds a CMS ContentInfo (RFC 5652 section 5) with one signer.
 func signedData(contentType string, content []byte, s *Signer, certs [][]byte, so SecurityObject) ([]byte, error) {
-	hashAlg, err := hashAlgorithm(s.key.alg.Hash)
+	hashAlg, err := s.key.alg.hashAlgorithm()
 	if err != nil {
 		return nil, err
 	}
@@ -53,20 +59,16 @@ func signedData(contentType string, content []byte, s *Signer, certs [][]byte, s
 }
 
 func signerInfo(contentType string, content []byte, s *Signer, so SecurityObject) ([]byte, error) {
-	h := s.key.alg.Hash
-	hashAlg, err := hashAlgorithm(h)
+	hashAlg, err := s.key.alg.hashAlgorithm()
 	if err != nil {
 		return nil, err
 	}
-	sum := digest(h, content)
-	if so.BadDigest {
-		sum[0] ^= 1
+	attrs := signedAttributes(contentType, digest(s.key.alg.Hash, content), so)
+	signed := attrs
+	if so.NoSigned {
+		signed = content
 	}
-	attrs := set(
-		seq(oid(oidContentType), set(oid(contentType))),
-		seq(oid(oidMessageDigest), set(octets(sum))),
-	)
-	sig, err := s.key.sign(attrs)
+	sig, err := s.key.sign(signed)
 	if err != nil {
 		return nil, err
 	}
@@ -78,15 +80,38 @@ func signerInfo(contentType string, content []byte, s *Signer, so SecurityObject
 		return nil, err
 	}
 	if so.PlainRSA && s.key.n != nil && !s.key.alg.PSS {
-		alg = seq(oid(oidRSA), null())
+		alg = s.key.alg.withNull(oidRSA)
 	}
 	version, sid := smallInt(1), seq(s.issuer, integer(s.Serial))
 	if so.ByKeyID {
 		version, sid = smallInt(3), ber.Make(0x80, s.key.keyID())
 	}
-	signed := append([]byte(nil), attrs...)
-	signed[0] = 0xA0
-	return seq(version, sid, hashAlg, signed, alg, octets(sig)), nil
+	parts := [][]byte{version, sid, hashAlg}
+	if !so.NoSigned {
+		tagged := append([]byte(nil), attrs...)
+		tagged[0] = 0xA0
+		parts = append(parts, tagged)
+	}
+	parts = append(parts, alg, octets(sig))
+	if so.Unsigned {
+		parts = append(parts, ber.Make(0xA1, seq(oid(oidNothing), set(octets([]byte("simulated"))))))
+	}
+	return seq(parts...), nil
+}
+
+// signedAttributes are those of RFC 5652 section 11.
+func signedAttributes(contentType string, sum []byte, so SecurityObject) []byte {
+	if so.BadDigest {
+		sum[0] ^= 1
+	}
+	list := [][]byte{
+		seq(oid(oidContentType), set(oid(contentType))),
+		seq(oid(oidMessageDigest), set(octets(sum))),
+	}
+	if !so.SignedAt.IsZero() {
+		list = append(list, seq(oid(oidSigningTime), set(asn1Time(so.SignedAt))))
+	}
+	return set(list...)
 }
 
 // securityObject writes EF.SOD over the data groups by number.
@@ -117,15 +142,4 @@ func securityObject(groups map[int][]byte, s *Signer, so SecurityObject) ([]byte
 		return nil, fmt.Errorf("sim/doc: EF.SOD: %w", err)
 	}
 	return ber.Make(0x77, cms), nil
-}
-
-// MasterList signs a CSCA master list (ICAO 9303-12 section 9) of the given
-// certificates by a signer under the authority.
-func (a *Authority) MasterList(certs ...[]byte) ([]byte, error) {
-	s, err := a.NewSigner("Master list signer", a.Config.From, a.Config.Until)
-	if err != nil {
-		return nil, err
-	}
-	content := seq(smallInt(0), set(certs...))
-	return signedData(oidMasterList, content, s, [][]byte{a.Certificate}, SecurityObject{})
 }

@@ -19,12 +19,14 @@ func set(parts ...[]byte) []byte {
 	return ber.Make(ber.Set, sorted...)
 }
 
+// integer encodes an INTEGER; some issuers' serial numbers are negative.
 func integer(v *big.Int) []byte {
-	b := v.Bytes()
-	if len(b) == 0 || b[0] >= 0x80 {
-		b = append([]byte{0}, b...)
+	n := v.BitLen()/8 + 1
+	if v.Sign() < 0 { // two's complement
+		n = new(big.Int).Not(v).BitLen()/8 + 1
+		v = new(big.Int).Add(v, new(big.Int).Lsh(big.NewInt(1), uint(8*n)))
 	}
-	return ber.Make(ber.Integer, b)
+	return ber.Make(ber.Integer, v.FillBytes(make([]byte, n)))
 }
 
 func smallInt(v int) []byte { return integer(big.NewInt(int64(v))) }
@@ -67,6 +69,18 @@ func asn1Time(t time.Time) []byte {
 // rdn is one relative distinguished name of a single attribute.
 func rdn(attribute string, tag uint32, value string) []byte {
 	return set(seq(oid(attribute), ber.Make(tag, []byte(value))))
+}
+
+// loosely writes the same name otherwise: in another type of string, in
+// capitals and with doubled blanks, which ICAO 9303-12 section 7.1.1 and RFC
+// 5280 section 7.1 take for the same.
+func loosely(country, org, common string) []byte {
+	loose := func(s string) []byte { return []byte(strings.ReplaceAll(strings.ToUpper(s), " ", "  ")) }
+	return seq(
+		rdn("2.5.4.6", ber.PrintableString, strings.ToLower(country)),
+		rdn("2.5.4.10", ber.PrintableString, string(loose(org))),
+		rdn("2.5.4.3", ber.PrintableString, string(loose(common))),
+	)
 }
 
 // distinguishedName holds country, organisation and common name (ICAO

@@ -21,6 +21,20 @@ type Algorithm struct {
 	Curve    string // "P-256", "brainpoolP256r1"
 	Explicit bool   // EC parameters spelled out instead of named
 	Hash     crypto.Hash
+
+	NoNull   bool // algorithms without the NULL that RFC 4055 section 2.1 wants
+	KeyPSS   bool // the RSA key itself is said to be for PSS alone (RFC 4055 section 1.2)
+	Salt     int  // PSS: length of the salt; 0: that of the hash
+	Trailer  bool // PSS: the default trailer field is written out
+	Exponent int  // of RSA; 0: 65537
+}
+
+// exponent of RSA keys.
+func (a Algorithm) exponent() int {
+	if a.Exponent != 0 {
+		return a.Exponent
+	}
+	return 65537
 }
 
 // key is a private key that signs deterministically.
@@ -30,8 +44,6 @@ type key struct {
 	curve *ec.Curve
 	q     ec.Point
 }
-
-const rsaExponent = 65537
 
 // newKey makes a key from the given stream of bytes and from nothing else,
 // so that a world can be made again from its seed.
@@ -65,20 +77,31 @@ func scalar(rand io.Reader, c *ec.Curve) (*big.Int, error) {
 	return d.Add(d, one), nil
 }
 
+// makeRSA multiplies two primes; keys of 3072 bits and more are made of
+// primes of 512 bits (RFC 8017 section 3.1 allows more than two), which are
+// found much sooner and make no difference to whoever verifies.
 func (k *key) makeRSA(rand io.Reader) error {
-	e, one := big.NewInt(rsaExponent), big.NewInt(1)
+	sizes, top := []int{k.alg.RSA / 2, k.alg.RSA - k.alg.RSA/2}, 2
+	if k.alg.RSA >= 3072 {
+		sizes, top = nil, 4
+		for left := k.alg.RSA; left > 0; left -= 512 {
+			sizes = append(sizes, min(left, 512))
+		}
+	}
+	one := big.NewInt(1)
 	for {
-		p, err := prime(rand, k.alg.RSA/2)
-		if err != nil {
-			return err
+		n, phi, seen := big.NewInt(1), big.NewInt(1), map[string]bool{}
+		for _, bits := range sizes {
+			p, err := prime(rand, bits, top)
+			if err != nil {
+				return err
+			}
+			seen[p.String()] = true
+			n.Mul(n, p)
+			phi.Mul(phi, new(big.Int).Sub(p, one))
 		}
-		q, err := prime(rand, k.alg.RSA-k.alg.RSA/2)
-		if err != nil {
-			return err
-		}
-		phi := new(big.Int).Mul(new(big.Int).Sub(p, one), new(big.Int).Sub(q, one))
-		k.n, k.d = new(big.Int).Mul(p, q), new(big.Int).ModInverse(e, phi)
-		if k.d != nil && p.Cmp(q) != 0 {
+		k.n, k.d = n, new(big.Int).ModInverse(big.NewInt(int64(k.alg.exponent())), phi)
+		if k.d != nil && len(seen) == len(sizes) && n.BitLen() == k.alg.RSA {
 			return nil
 		}
 	}
@@ -99,10 +122,10 @@ next:
 	return out
 }
 
-// prime draws a prime with the two top bits set. crypto/rand.Prime is not
+// prime draws a prime with so many top bits set. crypto/rand.Prime is not
 // used because it promises nothing about the same stream giving the same
 // prime.
-func prime(rand io.Reader, bits int) (*big.Int, error) {
+func prime(rand io.Reader, bits, top int) (*big.Int, error) {
 	b := make([]byte, (bits+7)/8)
 	small := smallPrimes()
 	for {
@@ -111,7 +134,10 @@ func prime(rand io.Reader, bits int) (*big.Int, error) {
 		}
 		p := new(big.Int).SetBytes(b)
 		p.Rsh(p, uint(len(b)*8-bits))
-		p.SetBit(p, bits-1, 1).SetBit(p, bits-2, 1).SetBit(p, 0, 1)
+		p.SetBit(p, 0, 1)
+		for i := 1; i <= top; i++ {
+			p.SetBit(p, bits-i, 1)
+		}
 		rest := make([]uint64, len(small))
 		for i, s := range small {
 			rest[i] = new(big.Int).Mod(p, new(big.Int).SetUint64(s)).Uint64()
@@ -139,20 +165,31 @@ func (k *key) spki() []byte {
 
 func (k *key) publicBits() []byte {
 	if k.n != nil {
-		return seq(integer(k.n), smallInt(rsaExponent))
+		return seq(integer(k.n), smallInt(k.alg.exponent()))
 	}
 	return k.curve.Marshal(k.q)
 }
 
 func (k *key) keyAlgorithm() []byte {
-	if k.n != nil {
-		return seq(oid(oidRSA), null())
+	switch {
+	case k.n != nil && k.alg.KeyPSS:
+		return seq(oid(oidPSS))
+	case k.n != nil:
+		return k.alg.withNull(oidRSA)
 	}
 	params := oid(k.curve.OID)
 	if k.alg.Explicit {
 		params = explicitParameters(k.curve)
 	}
-	return seq(oid("1.2.840.10045.2.1"), params)
+	return seq(oid(oidECPublic), params)
+}
+
+// withNull is an AlgorithmIdentifier without parameters worth the name.
+func (a Algorithm) withNull(id string) []byte {
+	if a.NoNull {
+		return seq(oid(id))
+	}
+	return seq(oid(id), null())
 }
 
 // explicitParameters spells a prime curve out (RFC 3279 section 2.3.5).
@@ -205,15 +242,28 @@ func hashOID(h crypto.Hash) (hashOIDs, error) {
 }
 
 // hashAlgorithm encodes the AlgorithmIdentifier of a hash.
-func hashAlgorithm(h crypto.Hash) ([]byte, error) {
-	o, err := hashOID(h)
+func hashAlgorithm(h crypto.Hash) ([]byte, error) { return Algorithm{Hash: h}.hashAlgorithm() }
+
+// hashAlgorithm is that of the algorithm's hash.
+func (a Algorithm) hashAlgorithm() ([]byte, error) {
+	o, err := hashOID(a.Hash)
 	if err != nil {
 		return nil, err
 	}
-	return seq(oid(o.plain), null()), nil
+	return a.withNull(o.plain), nil
 }
 
-// signatureAlgorithm encodes the AlgorithmIdentifier of the key's signatures.
+// saltLength of PSS signatures.
+func (a Algorithm) saltLength() int {
+	if a.Salt != 0 {
+		return a.Salt
+	}
+	return a.Hash.Size()
+}
+
+// signatureAlgorithm encodes the AlgorithmIdentifier of the key's signatures
+// (RFC 4055 section 3.1 for PSS: what equals the default is left out where
+// that is SHA-1).
 func (k *key) signatureAlgorithm() ([]byte, error) {
 	o, err := hashOID(k.alg.Hash)
 	if err != nil {
@@ -223,12 +273,18 @@ func (k *key) signatureAlgorithm() ([]byte, error) {
 	case k.n == nil:
 		return seq(oid(o.ecdsa)), nil
 	case !k.alg.PSS:
-		return seq(oid(o.rsa), null()), nil
+		return k.alg.withNull(o.rsa), nil
 	}
-	h := seq(oid(o.plain), null())
-	return seq(oid(oidPSS), seq(
-		ber.Make(0xA0, h),
-		ber.Make(0xA1, seq(oid(oidMGF1), h)),
-		ber.Make(0xA2, smallInt(k.alg.Hash.Size())),
-	)), nil
+	var params [][]byte
+	if k.alg.Hash != crypto.SHA1 {
+		h := k.alg.withNull(o.plain)
+		params = append(params, ber.Make(0xA0, h), ber.Make(0xA1, seq(oid(oidMGF1), h)))
+	}
+	if n := k.alg.saltLength(); n != 20 {
+		params = append(params, ber.Make(0xA2, smallInt(n)))
+	}
+	if k.alg.Trailer {
+		params = append(params, ber.Make(0xA3, smallInt(1)))
+	}
+	return seq(oid(oidPSS), seq(params...)), nil
 }

@@ -18,6 +18,17 @@ type AuthorityConfig struct {
 	CA          Algorithm
 	Signer      Algorithm // of the document signers
 	From, Until time.Time // validity of CA and signers; zero: 2020 to 2044
+	Generation  int       // other keys under the same name
+	Habits      CertHabits
+}
+
+// CertHabits are peculiarities of certificates found in the field.
+type CertHabits struct {
+	NegativeSerial bool // signers have serial numbers below zero
+	NoKeyIDs       bool // neither authority nor subject key identifiers
+	NoConstraints  bool // the CSCA has no basic constraints
+	NotCA          bool // the CSCA's basic constraints say that it is no CA
+	LooseNames     bool // signers write the issuer's name in another way
 }
 
 // Authority is a country certificate authority.
@@ -43,16 +54,23 @@ func NewAuthority(seed int64, cfg AuthorityConfig) (*Authority, error) {
 	if cfg.Until.IsZero() {
 		cfg.Until = defaultUntil
 	}
-	k, err := newKey(stream(seedBytes(seed), []byte("csca"), []byte(cfg.Country), []byte(cfg.Name)), cfg.CA)
+	parts := [][]byte{seedBytes(seed), []byte("csca"), []byte(cfg.Country), []byte(cfg.Name)}
+	if cfg.Generation != 0 {
+		parts = append(parts, seedBytes(int64(cfg.Generation)))
+	}
+	k, err := newKey(stream(parts...), cfg.CA)
 	if err != nil {
 		return nil, err
 	}
-	a := &Authority{Config: cfg, key: k, name: distinguishedName(cfg.Country, "Simulated issuing authority", cfg.Name)}
+	a := &Authority{Config: cfg, key: k, name: distinguishedName(cfg.Country, organisation, cfg.Name)}
 	a.Certificate, err = a.certify(certificate{
-		subject: a.name, key: k, serial: serialFor(k, cfg.Name), from: cfg.From, until: cfg.Until, ca: true,
+		subject: a.name, key: k, serial: serialFor(k, cfg.Name), from: cfg.From, until: cfg.Until, ca: true, habits: cfg.Habits,
 	})
 	return a, err
 }
+
+// organisation of all names.
+const organisation = "Simulated issuing authority"
 
 func seedBytes(seed int64) []byte { return binary.BigEndian.AppendUint64(nil, uint64(seed)) }
 
@@ -69,6 +87,8 @@ type certificate struct {
 	serial      *big.Int
 	from, until time.Time
 	ca          bool
+	usage       string // extended key usage, an object identifier
+	habits      CertHabits
 }
 
 // certify issues a certificate after the profiles of ICAO 9303-12 section
@@ -104,16 +124,27 @@ func extension(id string, critical bool, value []byte) []byte {
 }
 
 func extensions(c certificate, issuerKeyID []byte) [][]byte {
-	out := [][]byte{
-		extension("2.5.29.35", false, seq(ber.Make(0x80, issuerKeyID))),
-		extension("2.5.29.14", false, octets(c.key.keyID())),
+	var out [][]byte
+	if !c.habits.NoKeyIDs {
+		out = append(out,
+			extension("2.5.29.35", false, seq(ber.Make(0x80, issuerKeyID))),
+			extension("2.5.29.14", false, octets(c.key.keyID())))
 	}
 	if !c.ca {
-		return append(out, extension("2.5.29.15", true, ber.Make(ber.BitString, []byte{7, 0x80})))
+		out = append(out, extension("2.5.29.15", true, ber.Make(ber.BitString, []byte{7, 0x80})))
+		if c.usage != "" {
+			out = append(out, extension("2.5.29.37", true, seq(oid(c.usage))))
+		}
+		return out
 	}
-	return append(out,
-		extension("2.5.29.15", true, ber.Make(ber.BitString, []byte{1, 0x06})),
-		extension("2.5.29.19", true, seq(ber.Make(ber.Boolean, []byte{0xFF}), smallInt(0))))
+	out = append(out, extension("2.5.29.15", true, ber.Make(ber.BitString, []byte{1, 0x06})))
+	switch {
+	case c.habits.NoConstraints:
+		return out
+	case c.habits.NotCA:
+		return append(out, extension("2.5.29.19", true, seq()))
+	}
+	return append(out, extension("2.5.29.19", true, seq(ber.Make(ber.Boolean, []byte{0xFF}), smallInt(0))))
 }
 
 // Signer is a document signer (DS).
@@ -127,20 +158,37 @@ type Signer struct {
 // NewSigner issues the document signer of the given name; the zero times
 // take the authority's validity. The same name gives the same signer.
 func (a *Authority) NewSigner(name string, from, until time.Time) (*Signer, error) {
-	return a.newSigner(name, from, until, a.key)
+	return a.newSigner(name, from, until, a.key, "")
+}
+
+// Extended key usages of those who sign lists (ICAO 9303-12 section 7.1.1 and
+// BSI TR-03129-2 section 7.2).
+const (
+	MasterListUsage = "2.23.136.1.1.3"
+	DefectListUsage = "0.4.0.127.0.7.3.11.2.1.2"
+)
+
+// NewListSigner issues a signer of lists with one of these usages.
+func (a *Authority) NewListSigner(name, usage string) (*Signer, error) {
+	return a.newSigner(name, time.Time{}, time.Time{}, a.key, usage)
 }
 
 // ForgeSigner makes a signer that names the authority as its issuer, key
 // identifier included, but that the authority never signed.
 func (a *Authority) ForgeSigner(name string) (*Signer, error) {
-	by, err := newKey(stream(a.key.d.Bytes(), []byte("forger")), a.Config.CA)
+	by, err := a.forger()
 	if err != nil {
 		return nil, err
 	}
-	return a.newSigner(name, time.Time{}, time.Time{}, by)
+	return a.newSigner(name, time.Time{}, time.Time{}, by, "")
 }
 
-func (a *Authority) newSigner(name string, from, until time.Time, by *key) (*Signer, error) {
+// forger is a key that signs in the authority's name and is not its own.
+func (a *Authority) forger() (*key, error) {
+	return newKey(stream(a.key.d.Bytes(), []byte("forger")), a.Config.CA)
+}
+
+func (a *Authority) newSigner(name string, from, until time.Time, by *key, usage string) (*Signer, error) {
 	if from.IsZero() {
 		from = a.Config.From
 	}
@@ -152,9 +200,15 @@ func (a *Authority) newSigner(name string, from, until time.Time, by *key) (*Sig
 		return nil, err
 	}
 	s := &Signer{Serial: serialFor(a.key, name), issuer: a.name, key: k}
-	s.Certificate, err = certifyAs(a.name, a.key.keyID(), by, certificate{
-		subject: distinguishedName(a.Config.Country, "Simulated issuing authority", name),
-		key:     k, serial: s.Serial, from: from, until: until,
+	if a.Config.Habits.NegativeSerial {
+		s.Serial.Neg(s.Serial)
+	}
+	if a.Config.Habits.LooseNames {
+		s.issuer = loosely(a.Config.Country, organisation, a.Config.Name)
+	}
+	s.Certificate, err = certifyAs(s.issuer, a.key.keyID(), by, certificate{
+		subject: distinguishedName(a.Config.Country, organisation, name),
+		key:     k, serial: s.Serial, from: from, until: until, usage: usage, habits: a.Config.Habits,
 	})
 	return s, err
 }
@@ -166,28 +220,6 @@ func (a *Authority) Link(next *Authority) ([]byte, error) {
 		subject: next.name, key: next.key, serial: serialFor(a.key, next.Config.Name),
 		from: next.Config.From, until: next.Config.Until, ca: true,
 	})
-}
-
-// CRL issues the authority's revocation list (ICAO 9303-12 section 7.1.4),
-// listing the given serial numbers.
-func (a *Authority) CRL(this, next time.Time, number int, revoked ...*big.Int) ([]byte, error) {
-	alg, err := a.key.signatureAlgorithm()
-	if err != nil {
-		return nil, err
-	}
-	parts := [][]byte{smallInt(1), alg, a.name, asn1Time(this), asn1Time(next)}
-	var entries [][]byte
-	for _, serial := range revoked {
-		entries = append(entries, seq(integer(serial), asn1Time(this)))
-	}
-	if len(entries) > 0 {
-		parts = append(parts, seq(entries...))
-	}
-	parts = append(parts, ber.Make(0xA0, seq(
-		extension("2.5.29.35", false, seq(ber.Make(0x80, a.key.keyID()))),
-		extension("2.5.29.20", false, smallInt(number)),
-	)))
-	return a.key.signedStructure(seq(parts...))
 }
 
 // Write puts the CSCA certificate into a trust folder as NAME.cer.

@@ -71,12 +71,11 @@ func (k *key) encodePKCS1(_ io.Reader, sum []byte) ([]byte, error) {
 	return em, nil
 }
 
-// encodePSS is EMSA-PSS (RFC 8017 section 9.1.1) with a salt as long as the
-// hash.
+// encodePSS is EMSA-PSS (RFC 8017 section 9.1.1).
 func (k *key) encodePSS(random io.Reader, sum []byte) ([]byte, error) {
 	h, bits := k.alg.Hash, k.n.BitLen()-1
 	em := make([]byte, (bits+7)/8)
-	salt := make([]byte, h.Size())
+	salt := make([]byte, k.alg.saltLength())
 	if _, err := io.ReadFull(random, salt); err != nil {
 		return nil, err
 	}
