@@ -14,7 +14,7 @@ import (
 // rawSQL changes the database behind the outbox's back.
 func rawSQL(t *testing.T, path, stmt string) {
 	t.Helper()
-	db, err := openDB(t.Context(), path, kiosk, time.Now())
+	db, err := openDB(t.Context(), path, Config{Kiosk: kiosk}.withDefaults())
 	if err != nil {
 		t.Fatal(err)
 	}

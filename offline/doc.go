@@ -80,6 +80,9 @@ type Config struct {
 	Timeout time.Duration
 	// Now is the clock of grace periods and names; time.Now when nil.
 	Now func() time.Time
+
+	// vfs is the file layer of SQLite under the database; its own when empty.
+	vfs string
 }
 
 func (c Config) withDefaults() Config {

@@ -90,7 +90,7 @@ func (o *Outbox) open(ctx context.Context) error {
 }
 
 func (o *Outbox) openOnce(ctx context.Context) error {
-	db, err := openDB(ctx, o.path, o.cfg.Kiosk, o.cfg.Now())
+	db, err := openDB(ctx, o.path, o.cfg)
 	if err != nil {
 		return err
 	}

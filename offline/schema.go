@@ -127,7 +127,7 @@ func readPragma(c *sqlite3.SQLiteConn, name string) (string, error) {
 }
 
 // openDB opens or creates the database file.
-func openDB(ctx context.Context, path, kiosk string, now time.Time) (*sql.DB, error) {
+func openDB(ctx context.Context, path string, cfg Config) (*sql.DB, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, err
 	}
@@ -140,11 +140,14 @@ func openDB(ctx context.Context, path, kiosk string, now time.Time) (*sql.DB, er
 		return nil, err
 	}
 	dsn := (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath()}).String() + "?_locking_mode=EXCLUSIVE&_txlock=immediate&_stmt_cache_size=32&_busy_timeout=500"
+	if cfg.vfs != "" {
+		dsn += "&vfs=" + url.QueryEscape(cfg.vfs)
+	}
 	db := sql.OpenDB(connector{&sqlite3.SQLiteDriver{ConnectHook: setPragmas}, dsn})
 	// One connection: it holds the file exclusively, and one writer is what
 	// keeps numbers and chain in order.
 	db.SetMaxOpenConns(1)
-	if err := createSchema(ctx, db, kiosk, now); err != nil {
+	if err := createSchema(ctx, db, cfg.Kiosk, cfg.Now()); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	for dir := filepath.Dir(path); ; dir = filepath.Dir(dir) {

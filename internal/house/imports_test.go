@@ -63,6 +63,7 @@ func homes() map[string][]string {
 		"github.com/vladimirvivien/go4vl":     {"drivers/camera"},
 		"github.com/coder/websocket":          {"web"},
 		"github.com/creack/pty":               {"sim"},
+		"github.com/psanford/sqlite3vfs":      {"sim/disk"},
 		"github.com/chromedp":                 {"cmd/gatesim"}, // its travellers use the real page
 		"golang.org/x":                        {"."},
 	}
@@ -209,7 +210,7 @@ func TestShippedBinaries(t *testing.T) {
 	g := loadGraph(t)
 	never := []string{
 		module + "/sim", module + "/cmd/gatesim", "testing",
-		"github.com/creack/pty", "github.com/chromedp", "pgregory.net/rapid",
+		"github.com/creack/pty", "github.com/psanford/sqlite3vfs", "github.com/chromedp", "pgregory.net/rapid",
 		"github.com/rogpeppe/go-internal", "github.com/ProtonMail/go-crypto", "honnef.co/go/tools", "gotest.tools",
 	}
 	for command, more := range map[string][]string{
