@@ -68,14 +68,15 @@ type builder struct {
 	f      *Profile
 	random io.Reader
 	signer *Signer
+	other  *Signer // of another country
 	doc    *Document
 	infos  [][]byte // SecurityInfos of DG14
 	access [][]byte // SecurityInfos of EF.CardAccess
 	secure [][]byte // SecurityInfos of EF.CardSecurity beside those of EF.CardAccess
 }
 
-func build(p Person, f Profile, random io.Reader, signer *Signer) (*Document, error) {
-	b := &builder{person: p, f: &f, random: random, signer: signer, doc: &Document{Person: p, groups: map[int][]byte{}}}
+func build(p Person, f Profile, random io.Reader, signer, other *Signer) (*Document, error) {
+	b := &builder{person: p, f: &f, random: random, signer: signer, other: other, doc: &Document{Person: p, groups: map[int][]byte{}}}
 	lines, err := mrzLines(p, &f)
 	if err != nil {
 		return nil, err
@@ -144,12 +145,17 @@ func (b *builder) group(n int) ([]byte, error) {
 		_, err := io.ReadFull(b.random, body)
 		return cbeff(0x63, 8, 7, body), err
 	case 11:
-		return dg11(b.person, b.f.fullNumber()), nil
+		return dg11(b.person, b.f.fullNumber(), b.f.FullDetails), nil
 	case 12:
 		return dg12(b.f), nil
 	case 13:
 		return dg13(b.person, b.f), nil
-	case 5, 6, 7, 8, 9, 10, 16:
+	case 5, 7:
+		pic, err := Picture(b.random, 4000)
+		return displayed(n, pic), err
+	case 16:
+		return dg16(), nil
+	case 6, 8, 9, 10: // reserved, or of machine readable content that nobody uses
 		return ber.Make(uint32(groupTags[n]), []byte("simulated")), nil
 	}
 	return nil, fmt.Errorf("sim/doc: data group %d cannot be asked for", n)
@@ -157,11 +163,20 @@ func (b *builder) group(n int) ([]byte, error) {
 
 func (b *builder) portrait() ([]byte, error) {
 	if b.f.Image.Bytes == nil {
-		pic, err := Picture(b.random, b.f.PortraitBytes)
+		const width, height = 413, 531
+		img := b.f.Image
+		img.Width, img.Height = width, height
+		var err error
+		switch b.f.Codec {
+		case JP2, BareJP2:
+			img.JPEG2000, img.Bytes = true, JPEG2000(width, height, b.f.PortraitBytes, b.f.Codec == BareJP2)
+		default:
+			img.Bytes, err = Picture(b.random, b.f.PortraitBytes)
+		}
 		if err != nil {
 			return nil, err
 		}
-		b.f.Image = Image{Bytes: pic, Width: 413, Height: 531}
+		b.f.Image = img
 	}
 	return dg2(b.f.Image, b.person.Sex), nil
 }

@@ -27,37 +27,84 @@ func dg1(lines []string) []byte {
 	return ber.Make(0x61, ber.Make(0x5F1F, []byte(strings.Join(lines, ""))))
 }
 
-// cbeff is the biometric information group template of ICAO 9303-10 section
-// 4.7.2.1 around one record of ISO/IEC JTC1/SC37 (owner 0101): kind is the
-// biometric type, format the record's format type.
-func cbeff(tag uint32, kind, format byte, record []byte) []byte {
-	header := ber.Make(0xA1,
-		ber.Make(0x80, []byte{1, 1}),
-		ber.Make(0x81, []byte{kind}),
-		ber.Make(0x87, []byte{1, 1}),
-		ber.Make(0x88, []byte{0, format}))
-	return ber.Make(tag, ber.Make(0x7F61,
-		ber.Make(ber.Integer, []byte{1}),
-		ber.Make(0x7F60, header, ber.Make(0x5F2E, record))))
-}
-
 // dg11 holds additional personal details (ICAO 9303-10 section 4.7.11).
-func dg11(p Person, personalNumber string) []byte {
-	tags := []byte{0x5F, 0x0E, 0x5F, 0x10, 0x5F, 0x2B, 0x5F, 0x11}
-	return ber.Make(0x6B,
-		ber.Make(0x5C, tags),
-		ber.Make(0x5F0E, []byte(strings.ToUpper(p.Surname)+"<<"+strings.ToUpper(p.Given))),
-		ber.Make(0x5F10, []byte(personalNumber)),
-		ber.Make(0x5F2B, []byte(p.Birth.Format("20060102"))),
-		ber.Make(0x5F11, []byte(p.Place)))
+func dg11(p Person, personalNumber string, full bool) []byte {
+	d := details{}
+	d.add(0x5F0E, strings.ToUpper(p.Surname)+"<<"+strings.ToUpper(p.Given))
+	if full {
+		d.list(0x5F0F, "MUSTER<<ERIKA", "MUSTER<<MARIA")
+	}
+	d.add(0x5F10, personalNumber)
+	d.add(0x5F2B, p.Birth.Format("20060102"))
+	d.add(0x5F11, p.Place)
+	if full {
+		d.add(0x5F42, "1 Sample Street<Sample Town")
+		d.add(0x5F12, "0123456789")
+		d.add(0x5F13, "Sampler")
+		d.add(0x5F14, "Dr.")
+		d.add(0x5F15, "Simulated person")
+		d.add(0x5F18, "Simulated custody")
+	}
+	return d.group(0x6B)
 }
 
 // dg12 holds additional document details (ICAO 9303-10 section 4.7.12).
 func dg12(f *Profile) []byte {
-	return ber.Make(0x6C,
-		ber.Make(0x5C, []byte{0x5F, 0x19, 0x5F, 0x26}),
-		ber.Make(0x5F19, []byte("Simulated issuing authority")),
-		ber.Make(0x5F26, []byte(f.Issued.Format("20060102"))))
+	d := details{}
+	d.add(0x5F19, "Simulated issuing authority")
+	d.add(0x5F26, f.Issued.Format("20060102"))
+	if f.FullDetails {
+		d.list(0x5F1A, "MUSTER<<MAX", "MUSTER<<MORITZ")
+		d.add(0x5F1B, "Simulated endorsement")
+		d.add(0x5F1C, "Simulated tax requirement")
+		d.add(0x5F55, f.Issued.Format("20060102")+"120000")
+		d.add(0x5F56, "SIM0001")
+	}
+	return d.group(0x6C)
+}
+
+// details are a list of tags and the elements that it announces.
+type details struct {
+	tags  []byte
+	parts [][]byte
+}
+
+func (d *details) add(tag uint32, v string) {
+	d.tags = append(d.tags, byte(tag>>8), byte(tag))
+	d.parts = append(d.parts, ber.Make(tag, []byte(v)))
+}
+
+// list adds several values of one kind, wrapped in A0 with their number.
+func (d *details) list(tag uint32, values ...string) {
+	d.tags = append(d.tags, byte(tag>>8), byte(tag))
+	parts := [][]byte{ber.Make(ber.Integer, []byte{byte(len(values))})}
+	for _, v := range values {
+		parts = append(parts, ber.Make(tag, []byte(v)))
+	}
+	d.parts = append(d.parts, ber.Make(0xA0, parts...))
+}
+
+func (d *details) group(tag uint32) []byte {
+	return ber.Make(tag, append([][]byte{ber.Make(0x5C, d.tags)}, d.parts...)...)
+}
+
+// displayed holds a picture to be shown: the portrait in DG5, the signature in
+// DG7 (ICAO 9303-10 sections 4.7.5 and 4.7.7).
+func displayed(n int, picture []byte) []byte {
+	inner := map[int]uint32{5: 0x5F40, 7: 0x5F43}[n]
+	return ber.Make(uint32(groupTags[n]), ber.Make(ber.Integer, []byte{1}), ber.Make(inner, picture))
+}
+
+// dg16 names persons to notify (ICAO 9303-10 section 4.7.16).
+func dg16() []byte {
+	person := func(tag uint32, name string) []byte {
+		return ber.Make(tag,
+			ber.Make(0x5F50, []byte("20240301")),
+			ber.Make(0x5F51, []byte(name)),
+			ber.Make(0x5F52, []byte("0123456789")),
+			ber.Make(0x5F53, []byte("1 SAMPLE STREET<SAMPLE TOWN")))
+	}
+	return ber.Make(0x70, ber.Make(ber.Integer, []byte{2}), person(0xA1, "MUSTER<<ERIKA"), person(0xA2, "MUSTER<<MAX"))
 }
 
 // dg13 holds Vietnam's national data: numbered values, of which some are

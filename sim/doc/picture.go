@@ -67,37 +67,3 @@ func padJPEG(img []byte, size int) []byte {
 	}
 	return append(out, img[2:]...)
 }
-
-// Image says how a picture is written into DG2.
-type Image struct {
-	Bytes         []byte
-	JPEG2000      bool
-	Width, Height int
-}
-
-// dg2 wraps one picture: CBEFF (ICAO 9303-10 section 4.7.2.1) around the
-// facial record of ISO/IEC 19794-5:2005.
-func dg2(img Image, sex string) []byte {
-	gender := byte(0)
-	switch sex {
-	case "M":
-		gender = 1
-	case "F":
-		gender = 2
-	}
-	kind := byte(0)
-	if img.JPEG2000 {
-		kind = 1
-	}
-	const block = 20 + 12
-	rec := []byte("FAC\x00010\x00")
-	rec = binary.BigEndian.AppendUint32(rec, uint32(14+block+len(img.Bytes)))
-	rec = append(rec, 0, 1)
-	rec = binary.BigEndian.AppendUint32(rec, uint32(block+len(img.Bytes)))
-	rec = append(rec, 0, 0, gender, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
-	rec = append(rec, 1, kind)
-	rec = binary.BigEndian.AppendUint16(rec, uint16(img.Width))
-	rec = binary.BigEndian.AppendUint16(rec, uint16(img.Height))
-	rec = append(rec, 1, 2, 0, 0, 0, 0)
-	return cbeff(0x75, 2, 8, append(rec, img.Bytes...))
-}

@@ -34,6 +34,26 @@ const (
 	WithholdDG15
 	// RevokedSigner uses a signer that the CRL of the trust folder lists.
 	RevokedSigner
+	// ExpiredSigner uses a signer whose certificate ended in June 2024.
+	ExpiredSigner
+	// ForeignSigner has everything signed by the signer of another country.
+	ForeignSigner
+	// AlterDG14 and AlterDG15 write the forger's own keys into the file and
+	// put them on the chip.
+	AlterDG14
+	AlterDG15
+	// AlterCardSecurity does the same to EF.CardSecurity, whose signature
+	// stays.
+	AlterCardSecurity
+	// ForeignCardSecurity has EF.CardSecurity signed by another country.
+	ForeignCardSecurity
+	// WithholdCardSecurity denies having EF.CardSecurity.
+	WithholdCardSecurity
+	// HideStronger leaves only the last PACE in EF.CardAccess and on the
+	// chip.
+	HideStronger
+	// NoMappingProof ends the chip authentication mapping without its proof.
+	NoMappingProof
 )
 
 // PACE names one PACE protocol. Its zero mapping is the generic one.
@@ -55,6 +75,16 @@ type ChipAuth struct {
 	KAT        bool // the chip knows MSE:Set KAT only (3DES is meant)
 }
 
+// Codec is how a drawn portrait is compressed.
+type Codec uint8
+
+// Codecs.
+const (
+	JPEG    Codec = iota
+	JP2           // JPEG 2000 in its file format
+	BareJP2       // JPEG 2000 codestream alone
+)
+
 // Profile is everything about a document besides its holder. The world's
 // constructors fill it; options change it before the document is made.
 type Profile struct {
@@ -72,6 +102,8 @@ type Profile struct {
 	Image  Image // the portrait; its zero value draws one
 	// PortraitBytes is the size of the drawn portrait.
 	PortraitBytes int
+	Codec         Codec // of the drawn portrait
+	FullDetails   bool  // DG11 and DG12 hold everything that they can
 
 	SOD SecurityObject
 	// CardSecurity says how EF.CardSecurity is signed (its group hash does
@@ -89,73 +121,6 @@ type Profile struct {
 	Quirks       chip.Quirks
 	Alter        Alteration
 }
-
-// Option changes a profile.
-type Option func(*Profile)
-
-// With adds alterations.
-func With(a Alteration) Option { return func(f *Profile) { f.Alter |= a } }
-
-// Expired has the document end well before today, on the first of June 2024.
-func Expired() Option {
-	return func(f *Profile) {
-		f.Unlimited = false
-		f.Issued = time.Date(2014, 6, 1, 0, 0, 0, 0, time.UTC)
-		f.Expires = time.Date(2024, 6, 1, 0, 0, 0, 0, time.UTC)
-	}
-}
-
-// Expiring sets the last day of validity.
-func Expiring(t time.Time) Option {
-	return func(f *Profile) { f.Unlimited, f.Expires = false, t }
-}
-
-// Portrait puts a real picture (JPEG) of the given dimensions into DG2.
-func Portrait(jpeg []byte, width, height int) Option {
-	return func(f *Profile) { f.Image = Image{Bytes: jpeg, Width: width, Height: height} }
-}
-
-// PortraitSize draws a portrait of exactly n bytes.
-func PortraitSize(n int) Option { return func(f *Profile) { f.PortraitBytes = n } }
-
-// Numbered sets the document number (for Vietnam's card the twelve digits).
-func Numbered(number string) Option {
-	return func(f *Profile) {
-		if f.CitizenNumber != "" {
-			f.citizen(number)
-			return
-		}
-		f.Number = number
-	}
-}
-
-// OnlyBAC makes a first-generation chip: BAC and nothing else.
-func OnlyBAC() Option {
-	return func(f *Profile) { f.PACE, f.BAC, f.ChipAuth, f.ActiveAuth = nil, true, nil, Algorithm{} }
-}
-
-// PACEWith opens the chip by this PACE alone.
-func PACEWith(c chip.Cipher, curve string) Option {
-	return func(f *Profile) { f.PACE, f.BAC = []PACE{{Cipher: c, Curve: curve}}, false }
-}
-
-// PACEOffers opens the chip by any of these and by nothing else. A chip
-// authentication mapping brings an EF.CardSecurity with it.
-func PACEOffers(all ...PACE) Option {
-	return func(f *Profile) { f.PACE, f.BAC = all, false }
-}
-
-// ChipAuthWith offers this chip authentication alone.
-func ChipAuthWith(keys ...ChipAuth) Option { return func(f *Profile) { f.ChipAuth = keys } }
-
-// ActiveAuthWith offers active authentication with this algorithm.
-func ActiveAuthWith(a Algorithm) Option { return func(f *Profile) { f.ActiveAuth = a } }
-
-// ActiveForm says how the answer of active authentication is written.
-func ActiveForm(a chip.ActiveForm) Option { return func(f *Profile) { f.ActiveForm = a } }
-
-// WithQuirks sets the habits of the chip.
-func WithQuirks(q chip.Quirks) Option { return func(f *Profile) { f.Quirks = q } }
 
 // citizen derives the fields of the MRZ from the twelve digits: the number
 // field holds the last nine, the optional data all twelve with a check digit

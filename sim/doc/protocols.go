@@ -147,6 +147,9 @@ func (b *builder) cardSecurity() error {
 	}
 	infos := set(append(append([][]byte(nil), b.access...), b.secure...)...)
 	signer := b.signer
+	if b.f.Alter&ForeignCardSecurity != 0 {
+		signer = b.other
+	}
 	raw, err := signedData(oidCardSecurity, infos, signer, nil, b.f.CardSecurity)
 	if err != nil {
 		return fmt.Errorf("sim/doc: EF.CardSecurity: %w", err)

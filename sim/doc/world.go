@@ -33,6 +33,7 @@ type State struct {
 	Signer    *Signer
 
 	revoked  *Signer // listed by the CRL in the trust folder
+	expired  *Signer
 	unlisted *Signer // under a CSCA that is in no trust folder
 	forged   *Signer // never signed by the authority
 }
@@ -125,8 +126,34 @@ func (w *World) signer(s *State, a Alteration) (*Signer, error) {
 		return s.unlisted, err
 	case a&RevokedSigner != 0:
 		return w.revoked(s)
+	case a&ExpiredSigner != 0:
+		if s.expired == nil {
+			s.expired, err = s.Authority.NewSigner("Document signer 3", time.Time{}, time.Date(2024, 6, 1, 0, 0, 0, 0, time.UTC))
+		}
+		return s.expired, err
 	}
 	return s.Signer, nil
+}
+
+// foreign gives the signer of another country, for who wants one.
+func (w *World) foreign(state string, a Alteration) (*Signer, error) {
+	if a&(ForeignSigner|ForeignCardSecurity) == 0 {
+		return nil, nil
+	}
+	s, err := w.State(ForeignTo(state))
+	if err != nil {
+		return nil, err
+	}
+	return s.Signer, nil
+}
+
+// ForeignTo names the country whose signer stands in for one of the given
+// state.
+func ForeignTo(state string) string {
+	if state == "NLD" {
+		return "D"
+	}
+	return "NLD"
 }
 
 func (w *World) unlisted(s *State) (*Signer, error) {
@@ -239,8 +266,15 @@ func (w *World) make(p Person, f Profile, opts []Option) (*Document, error) {
 	if err != nil {
 		return nil, err
 	}
+	other, err := w.foreign(f.State, f.Alter)
+	if err != nil {
+		return nil, err
+	}
+	if f.Alter&ForeignSigner != 0 {
+		signer = other
+	}
 	random := stream(seedBytes(w.seed), []byte("document"), []byte(f.Format+f.State+f.fullNumber()), personBytes(p))
-	d, err := build(p, f, random, signer)
+	d, err := build(p, f, random, signer, other)
 	if err != nil {
 		return nil, fmt.Errorf("%s of %s: %w", strings.ToLower(f.Format), f.State, err)
 	}
