@@ -94,6 +94,11 @@ type Access struct {
 	// ChipMapping says that PACE ran with the chip authentication mapping,
 	// whose proof of the chip has yet to be judged.
 	ChipMapping bool
+	// CardSecurity holds the raw bytes of EF.CardSecurity, read where
+	// ChipMapping is set; CardSecurityFault says why there are none. The
+	// fault may also be what ended Open.
+	CardSecurity      []byte
+	CardSecurityFault error
 	// CardAccess holds the raw bytes of EF.CardAccess; nil when the chip
 	// has none.
 	CardAccess []byte
@@ -103,8 +108,9 @@ type Access struct {
 // judges nothing. drivers/chip implements it. Every error is a *ChipError.
 type Chip interface {
 	// Open reads EF.CardAccess, runs PACE, or BAC where the chip offers no
-	// PACE, and selects the eMRTD application. Access is filled as far as
-	// it went also when an error is returned.
+	// PACE, reads EF.CardSecurity where the mapping calls for it, and selects
+	// the eMRTD application. Access is filled as far as it went also when an
+	// error is returned.
 	Open(ctx context.Context, key AccessKey) (Access, error)
 	// ReadFile reads one whole file under secure messaging.
 	ReadFile(ctx context.Context, f File) ([]byte, error)

@@ -113,7 +113,9 @@ func TestNoWayIn(t *testing.T) {
 
 	for what, info := range map[string]string{
 		"integrated mapping P-224": "3012060A04007F0007020204040202010202010A",
-		"Diffie-Hellman":           "3012060A04007F00070202040102020102020100",
+		"curve for DH":             "3012060A04007F0007020204010202010202010D",
+		"group for ECDH":           "3012060A04007F00070202040202020102020101",
+		"mapping with 3DES":        "3012060A04007F0007020204060102010202010D",
 		"unknown curve":            "3012060A04007F00070202040202020102020120",
 		"first version":            "3012060A04007F0007020204020202010102010D",
 		"curve of the chip's own":  "300F060A04007F00070202040202020102",

@@ -28,6 +28,8 @@ type Session struct {
 	key   gate.AccessKey // own copy, to renew a lost session
 	pace  *paceChoice    // how the chip was opened; nil with BAC
 	ca    *caChoice      // chip authentication that ran; nil before
+	cam   *mappingProof  // what the last PACE left to prove the chip with; nil without
+	caKey *chipKey       // the key that has proven the mapping; nil before
 	sm    *secure        // nil outside secure messaging
 	dead  *gate.ChipError
 	place place

@@ -37,10 +37,10 @@ func FuzzInfos(f *testing.F) {
 	f.Add(unhex(f, "3134300d060804007f0007020202020101300f060a04007f000702020302020201013012060a04007f0007020204020202010202010d"))
 	f.Add([]byte{0x6E, 0x02, 0x31, 0x00})
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if p, _, err := choosePACE(b); err == nil && p != nil && (p.curve == nil || !p.suite.valid() || p.String() == "") {
+		if p, _, err := choosePACE(b); err == nil && p != nil && (!p.domain.known() || !p.suite.valid() || p.String() == "") {
 			t.Fatalf("%+v", p)
 		}
-		if c, err := chooseCA(b); err == nil && (c == nil || c.curve == nil || !c.curve.OnCurve(c.key) || c.String() == "") {
+		if c, err := chooseCA(b); err == nil && (c == nil || c.domain.check(c.key) != nil || c.String() == "") {
 			t.Fatalf("%+v", c)
 		}
 	})

@@ -5,22 +5,16 @@ import (
 	"encoding/asn1"
 	"errors"
 	"fmt"
-	"math/big"
 
 	"gateagent/internal/ber"
-	"gateagent/internal/ec"
 )
 
 // Object identifiers below bsi-de, as encoded (ICAO 9303-11 sections 9.2.3
 // and 9.2.7).
 var (
-	oidPACE     = []byte{0x04, 0x00, 0x7F, 0x00, 0x07, 0x02, 0x02, 0x04} // .protocol.suite
-	oidCA       = []byte{0x04, 0x00, 0x7F, 0x00, 0x07, 0x02, 0x02, 0x03} // .protocol.suite
-	oidCAKey    = []byte{0x04, 0x00, 0x7F, 0x00, 0x07, 0x02, 0x02, 0x01} // .protocol
-	oidStandard = "0.4.0.127.0.7.1.2"                                    // standardizedDomainParameters
-	oidECKey    = "1.2.840.10045.2.1"                                    // id-ecPublicKey, RFC 5480
-	oidECDH     = "1.3.132.1.12"                                         // id-ecDH, RFC 5480
-	oidPrime    = "1.2.840.10045.1.1"                                    // prime-field, X9.62
+	oidPACE  = []byte{0x04, 0x00, 0x7F, 0x00, 0x07, 0x02, 0x02, 0x04} // .protocol.suite
+	oidCA    = []byte{0x04, 0x00, 0x7F, 0x00, 0x07, 0x02, 0x02, 0x03} // .protocol.suite
+	oidCAKey = []byte{0x04, 0x00, 0x7F, 0x00, 0x07, 0x02, 0x02, 0x01} // .protocol
 )
 
 var errInfo = errors.New("malformed security information")
@@ -100,62 +94,4 @@ func dotted(t ber.TLV) string {
 		return ""
 	}
 	return o.String()
-}
-
-// parseCurve reads the AlgorithmIdentifier of an elliptic curve key: by
-// number, by name, or by explicit parameters that are those of a named curve
-// (ICAO 9303-11 sections 9.5.1, 9.5.2; BSI TR-03111 section 3.2.2). Nil means
-// a curve or algorithm that we do not have.
-func parseCurve(algorithm []byte) (*ec.Curve, error) {
-	f, err := ber.Children(algorithm)
-	if err != nil || len(f) < 2 || f[0].Tag != ber.OID {
-		return nil, errInfo
-	}
-	switch dotted(f[0]) {
-	case oidStandard:
-		id, ok := smallInt(f[1])
-		if !ok {
-			return nil, errInfo
-		}
-		c, _ := ec.ByID(id)
-		return c, nil
-	case oidECKey, oidECDH:
-	default:
-		return nil, nil
-	}
-	switch f[1].Tag {
-	case ber.OID:
-		c, _ := ec.ByOID(dotted(f[1]))
-		return c, nil
-	case ber.Sequence:
-		return explicitCurve(f[1].Value)
-	}
-	return nil, nil
-}
-
-// explicitCurve matches ECParameters of X9.62 (RFC 3279 section 2.3.5).
-func explicitCurve(params []byte) (*ec.Curve, error) {
-	f, err := ber.Children(params)
-	if err != nil || len(f) < 5 || f[1].Tag != ber.Sequence || f[2].Tag != ber.Sequence || f[3].Tag != ber.OctetString || f[4].Tag != ber.Integer {
-		return nil, errInfo
-	}
-	field, err := ber.Children(f[1].Value)
-	if err != nil || len(field) != 2 || field[0].Tag != ber.OID {
-		return nil, errInfo
-	}
-	if dotted(field[0]) != oidPrime || field[1].Tag != ber.Integer {
-		return nil, nil
-	}
-	ab, err := ber.Children(f[2].Value)
-	if err != nil || len(ab) < 2 || ab[0].Tag != ber.OctetString || ab[1].Tag != ber.OctetString {
-		return nil, errInfo
-	}
-	g := f[3].Value
-	if len(g)%2 != 1 || g[0] != 4 {
-		return nil, nil
-	}
-	half := len(g) / 2
-	num := func(b []byte) *big.Int { return new(big.Int).SetBytes(b) }
-	c, _ := ec.ByParameters(num(field[1].Value), num(ab[0].Value), num(ab[1].Value), num(g[1:1+half]), num(g[1+half:]), num(f[4].Value))
-	return c, nil
 }

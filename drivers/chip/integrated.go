@@ -5,6 +5,7 @@ import (
 	"io"
 	"math/big"
 
+	"gateagent/gate"
 	"gateagent/internal/ec"
 )
 
@@ -20,8 +21,15 @@ const (
 )
 
 // canIntegrate: the point encoding takes square roots by one exponentiation,
-// which needs p = 3 modulo 4. Of our curves only P-224 has another p.
-func canIntegrate(c *ec.Curve) bool { return c.P.Bit(0) == 1 && c.P.Bit(1) == 1 }
+// which needs p = 3 modulo 4. Of the standardized curves P-224 alone has
+// another p, and section 9.5.1 says that it cannot be used with this mapping.
+// Modulo a prime, the order of the subgroup must be known.
+func canIntegrate(d domain) bool {
+	if d.group != nil {
+		return d.group.Q != nil
+	}
+	return d.curve != nil && d.curve.P.Bit(0) == 1 && d.curve.P.Bit(1) == 1
+}
 
 // keySize is the length of the suite's cipher key as the integrated mapping
 // counts it: 3DES as 128 bits.
@@ -33,29 +41,44 @@ func (u suite) keySize() int {
 }
 
 // mapIntegrated is the integrated mapping (section 4.4.3.3.2): a hash of both
-// nonces onto the curve.
-func (r paceRun) mapIntegrated(nonce []byte) (*ec.Curve, error) {
+// nonces into the group.
+func (r paceRun) mapIntegrated(nonce []byte) (domain, error) {
 	if len(nonce) != len(mapConstants(r.suite)[0]) {
-		return nil, nonsense(stepPACE, "a nonce of %d bytes", len(nonce))
+		return domain{}, nonsense(stepPACE, "a nonce of %d bytes", len(nonce))
 	}
 	t := make([]byte, r.suite.keySize())
 	if _, err := io.ReadFull(r.opts.Rand, t); err != nil {
-		return nil, randomFault(stepPACE, err)
+		return domain{}, randomFault(stepPACE, err)
 	}
 	answer, err := r.exchange(0x81, t, 0x82)
 	if err != nil {
-		return nil, err
+		return domain{}, err
 	}
 	if len(answer) != 0 {
-		return nil, nonsense(stepPACE, "mapping data of %d bytes where none belong", len(answer))
+		return domain{}, nonsense(stepPACE, "mapping data of %d bytes where none belong", len(answer))
 	}
-	u := r.suite.pseudoRandom(nonce, t, r.curve.P)
+	u := r.suite.pseudoRandom(nonce, t, r.domain.prime())
 	defer wipeInt(u)
-	g := encodePoint(r.curve, u)
-	if !r.curve.OnCurve(g) {
-		return nil, nonsense(stepPACE, "the nonces map to no generator")
+	mapped, err := r.domain.mapElement(u)
+	if err != nil {
+		return domain{}, fault(gate.ChipNonsense, gate.CodeChipNonsense, stepPACE, 0, err)
 	}
-	return r.curve.WithGenerator(g), nil
+	return mapped, nil
+}
+
+// mapElement maps a field element to a generator: by the point encoding, or
+// by u^((p-1)/q).
+func (d domain) mapElement(u *big.Int) (domain, error) {
+	if d.curve != nil {
+		g := encodePoint(d.curve, u)
+		if !d.curve.OnCurve(g) {
+			return domain{}, errGenerator
+		}
+		return domain{curve: d.curve.WithGenerator(g)}, nil
+	}
+	cofactor := new(big.Int).Sub(d.group.P, big.NewInt(1))
+	cofactor.Quo(cofactor, d.group.Q)
+	return d.withGenerator(d.group.Exp(u, cofactor))
 }
 
 func mapConstants(u suite) [2][]byte {

@@ -60,6 +60,9 @@ func (s *Session) Open(ctx context.Context, key gate.AccessKey) (gate.Access, er
 	s.key = gate.AccessKey{CAN: bytes.Clone(key.CAN), MRZInfo: bytes.Clone(key.MRZInfo)}
 
 	raw, err := s.cardAccess(ctx)
+	if raw != nil && s.place.folder == folderUnknown { // EF.CardAccess lies in the master file
+		s.place.folder = folderMaster
+	}
 	access.CardAccess = bytes.Clone(raw)
 	if err != nil {
 		return access, err
@@ -82,6 +85,14 @@ func (s *Session) Open(ctx context.Context, key gate.AccessKey) (gate.Access, er
 			return access, err
 		}
 		access.Established, access.ChipMapping = true, choice.mapping == mapCAM
+		if access.ChipMapping {
+			if access.CardSecurity, err = s.cardSecurity(ctx); err != nil {
+				access.CardSecurityFault = err
+				if s.dead != nil {
+					return access, err
+				}
+			}
+		}
 		return access, s.enter(ctx, stepApplication, folderApplication)
 	case offered, len(s.key.MRZInfo) == 0:
 		return access, fault(gate.ChipUnsupported, gate.CodeNoProtocol, stepApplication, 0, nil)
@@ -258,6 +269,11 @@ func (s *Session) reopen(ctx context.Context, step string) error {
 		}
 		if err := s.runPACE(ctx, s.pace, choosePassword(s.key)); err != nil {
 			return err
+		}
+		if s.caKey != nil { // the chip of the new access must be the one that was proven
+			if err := s.cam.judge(s.caKey); err != nil {
+				return s.die(fault(gate.ChipNonsense, gate.CodeProofWrong, step, 0, err))
+			}
 		}
 		if err := s.enter(ctx, stepApplication, folderApplication); err != nil {
 			return err

@@ -8,7 +8,6 @@ import (
 
 	"gateagent/gate"
 	"gateagent/internal/ber"
-	"gateagent/internal/ec"
 )
 
 const stepPACE = "PACE"
@@ -46,6 +45,7 @@ type paceRun struct {
 func (s *Session) runPACE(ctx context.Context, p *paceChoice, pw password) error {
 	defer clear(pw.secret)
 	r := paceRun{s, p, ctx}
+	s.cam = nil
 	if err := r.announce(pw); err != nil {
 		return err
 	}
@@ -113,7 +113,11 @@ func (r paceRun) general(cla byte, tag uint32, value []byte) (response, error) {
 	if tag != 0 {
 		inner = ber.Make(tag, value)
 	}
-	return r.plain(r.ctx, stepPACE, command{cla: cla, ins: insGeneralAuthenticate, data: ber.Make(0x7C, inner), ne: maxShortNe})
+	c := command{cla: cla, ins: insGeneralAuthenticate, data: ber.Make(0x7C, inner), ne: maxShortNe}
+	if c.extended() {
+		c.ne = r.domain.answerNe()
+	}
+	return r.plain(r.ctx, stepPACE, c)
 }
 
 // exchange is a step whose answer is one data object.
@@ -126,6 +130,9 @@ func (r paceRun) exchange(tag uint32, value []byte, answer uint32) ([]byte, erro
 		return nil, refused(stepPACE, got.sw)
 	}
 	objects, err := dynamicData(got.data)
+	if err == nil && len(objects) == 0 && r.mapping == mapIM && answer == 0x82 {
+		return nil, nil // the data object is empty with this mapping, and some leave it out
+	}
 	if err != nil || len(objects) != 1 || objects[0].Tag != answer {
 		return nil, nonsense(stepPACE, "no data object %02X in the answer", answer)
 	}
@@ -161,117 +168,130 @@ func (r paceRun) nonce(pw password) ([]byte, error) {
 }
 
 // mapNonce agrees on a new generator.
-func (r paceRun) mapNonce(nonce []byte) (*ec.Curve, error) {
+func (r paceRun) mapNonce(nonce []byte) (domain, error) {
 	if r.mapping == mapIM {
 		return r.mapIntegrated(nonce)
 	}
 	return r.mapGeneric(nonce)
 }
 
-// mapGeneric is the generic mapping s·G + H, with H from a key agreement
-// (section 4.4.3.3.1). The chip authentication mapping begins alike.
-func (r paceRun) mapGeneric(nonce []byte) (*ec.Curve, error) {
-	d, own, err := r.curve.GenerateKey(r.opts.Rand)
+// mapGeneric exchanges keys for the generic mapping (section 4.4.3.3.1). The
+// chip authentication mapping begins alike; the chip's key is what its proof
+// is about.
+func (r paceRun) mapGeneric(nonce []byte) (domain, error) {
+	own, err := r.domain.generate(r.opts.Rand)
 	if err != nil {
-		return nil, randomFault(stepPACE, err)
+		return domain{}, randomFault(stepPACE, err)
 	}
-	defer wipeInt(d)
-	other, err := r.swap(0x81, own, 0x82)
+	defer own.wipe()
+	other, err := r.swap(own, 0x81, 0x82)
 	if err != nil {
-		return nil, err
+		return domain{}, err
+	}
+	if r.mapping == mapCAM {
+		r.cam = &mappingProof{choice: r.paceChoice, mapped: other}
 	}
 	s := new(big.Int).SetBytes(nonce)
 	defer wipeInt(s)
-	h := r.curve.Mult(other, d)
-	g := r.curve.Add(r.curve.BaseMult(s), h)
-	if h.Infinity() || g.Infinity() {
-		return nil, nonsense(stepPACE, "the mapped generator is infinity")
+	mapped, err := own.mapGeneric(other, s)
+	if err != nil {
+		return domain{}, fault(gate.ChipNonsense, gate.CodeChipNonsense, stepPACE, 0, err)
 	}
-	return r.curve.WithGenerator(g), nil
+	return mapped, nil
 }
 
 // agree runs Diffie-Hellman over the mapped generator.
-func (r paceRun) agree(mapped *ec.Curve) (secret []byte, own, other ec.Point, err error) {
-	d, own, err := mapped.GenerateKey(r.opts.Rand)
+func (r paceRun) agree(mapped domain) (secret, own, other []byte, err error) {
+	key, err := mapped.generate(r.opts.Rand)
 	if err != nil {
-		return nil, own, other, randomFault(stepPACE, err)
+		return nil, nil, nil, randomFault(stepPACE, err)
 	}
-	defer wipeInt(d)
-	other, err = r.swap(0x83, own, 0x84)
-	if err != nil {
-		return nil, own, other, err
+	defer key.wipe()
+	if other, err = r.swap(key, 0x83, 0x84); err != nil {
+		return nil, nil, nil, err
 	}
-	secret, err = mapped.SharedX(d, other)
-	if err != nil {
-		return nil, own, other, nonsense(stepPACE, "no shared secret")
+	if secret, err = key.secret(other); err != nil {
+		return nil, nil, nil, nonsense(stepPACE, "no shared secret")
 	}
-	return secret, own, other, nil
+	return secret, key.public, other, nil
 }
 
-// swap exchanges public keys. The chip's must be a point of the curve and
-// must not be our own (section 4.4.1, step 3).
-func (r paceRun) swap(tag uint32, own ec.Point, answer uint32) (ec.Point, error) {
-	b, err := r.exchange(tag, r.curve.Marshal(own), answer)
+// swap exchanges public keys. The chip's must belong to the domain and must
+// not be our own (section 4.4.1, step 3).
+func (r paceRun) swap(own keyPair, tag, answer uint32) ([]byte, error) {
+	other, err := r.exchange(tag, own.public, answer)
 	if err != nil {
-		return ec.Point{}, err
+		return nil, err
 	}
-	other, err := r.curve.Unmarshal(b)
-	if err != nil {
-		return ec.Point{}, fault(gate.ChipNonsense, gate.CodeChipNonsense, stepPACE, 0, err)
+	if err := own.check(other); err != nil {
+		return nil, fault(gate.ChipNonsense, gate.CodeChipNonsense, stepPACE, 0, err)
 	}
-	if other.X.Cmp(own.X) == 0 {
-		return ec.Point{}, nonsense(stepPACE, "the chip sends our own public key back")
+	if own.equal(other, own.public) {
+		return nil, nonsense(stepPACE, "the chip sends our own public key back")
 	}
 	return other, nil
 }
 
 // authenticate exchanges the tokens (section 4.4.3.4) and starts secure
 // messaging with the new keys.
-func (r paceRun) authenticate(secret []byte, own, other ec.Point) error {
+func (r paceRun) authenticate(secret, own, other []byte) error {
 	sm := newSecure(r.suite, secret, nil)
 	answer, err := r.general(0, 0x85, r.token(sm, other))
 	if err != nil {
 		sm.wipe()
 		return err
 	}
-	if err := r.checkToken(answer, r.token(sm, own)); err != nil {
+	proof, err := r.checkToken(answer, r.token(sm, own))
+	if err != nil {
 		sm.wipe()
 		return err
 	}
+	if r.cam != nil {
+		r.cam.open(sm, proof)
+	}
 	r.sm = sm
-	r.place = place{} // wherever the application was selected before
+	// PACE leaves the chip in the master file (section 4.4), unless an
+	// application had been selected before it.
+	if r.place.folder != folderMaster {
+		r.place = place{}
+	}
+	r.place.file = gate.FileNone
 	return nil
 }
 
-// token is the MAC over the other side's public key (section 4.4.3.4).
-func (r paceRun) token(sm *secure, p ec.Point) []byte {
-	key := ber.Make(0x7F49, ber.Make(ber.OID, r.oid), ber.Make(0x86, r.curve.Marshal(p)))
+// token is the MAC over the other side's public key as it was sent (section
+// 4.4.3.4).
+func (r paceRun) token(sm *secure, public []byte) []byte {
+	key := ber.Make(0x7F49, ber.Make(ber.OID, r.oid), ber.Make(r.domain.tag(), public))
 	return r.suite.mac8(sm.macKey, key)
 }
 
-// checkToken judges the answer to the password step.
-func (r paceRun) checkToken(answer response, want []byte) error {
+// checkToken judges the answer to the password step. It gives the encrypted
+// proof of the chip authentication mapping; nil when there is none.
+func (r paceRun) checkToken(answer response, want []byte) (proof []byte, err error) {
 	switch {
 	case answer.sw == 0x6300 || answer.sw>>4 == 0x63C:
-		return fault(gate.ChipPassword, gate.CodePasswordRejected, stepPACE, answer.sw, nil)
+		return nil, fault(gate.ChipPassword, gate.CodePasswordRejected, stepPACE, answer.sw, nil)
 	case !answer.ok():
-		return refused(stepPACE, answer.sw)
+		return nil, refused(stepPACE, answer.sw)
 	}
 	objects, err := dynamicData(answer.data)
 	if err != nil || len(objects) == 0 || objects[0].Tag != 0x86 {
-		return nonsense(stepPACE, "no authentication token in the answer")
+		return nil, nonsense(stepPACE, "no authentication token in the answer")
 	}
 	for _, o := range objects[1:] {
-		// Certification authority references (87, 88) and, with the chip
-		// authentication mapping, its encrypted proof (8A).
-		if o.Tag != 0x87 && o.Tag != 0x88 && (o.Tag != 0x8A || r.mapping != mapCAM) {
-			return nonsense(stepPACE, "data object %02X beside the authentication token", o.Tag)
+		switch {
+		case o.Tag == 0x87 || o.Tag == 0x88: // certification authority references
+		case o.Tag == 0x8A && r.mapping == mapCAM && proof == nil:
+			proof = o.Value
+		default:
+			return nil, nonsense(stepPACE, "data object %02X beside the authentication token", o.Tag)
 		}
 	}
 	if !sameMAC(objects[0].Value, want) {
-		return fault(gate.ChipNonsense, gate.CodeWrongToken, stepPACE, 0, nil)
+		return nil, fault(gate.ChipNonsense, gate.CodeWrongToken, stepPACE, 0, nil)
 	}
-	return nil
+	return proof, nil
 }
 
 func randomFault(step string, err error) *gate.ChipError {

@@ -65,7 +65,7 @@ func TestChipAuthenticationFails(t *testing.T) {
 	wantError(t, "none", err, gate.ChipNotOffered, gate.CodeProofNotOffered)
 	dh := ber.Make(0x6E, ber.Make(ber.Set, ber.Make(ber.Sequence, oid(oidCA, 1, 2), integer(1))))
 	_, err = s.ChipAuthenticate(context.Background(), dh)
-	wantError(t, "Diffie-Hellman only", err, gate.ChipAlgorithm, gate.CodeProofAlgorithm)
+	wantError(t, "no key", err, gate.ChipAlgorithm, gate.CodeProofAlgorithm)
 	_, err = s.ChipAuthenticate(context.Background(), []byte{0x6E, 0x03, 0x31, 0x05, 0x00})
 	wantError(t, "malformed", err, gate.ChipAlgorithm, gate.CodeProofAlgorithm)
 	// The session of before goes on.
