@@ -26,6 +26,7 @@ const (
 	CodeProofNotNeeded    Code = 1204
 	CodeProofNotOffered   Code = 1205
 	CodeProofAlgorithm    Code = 1206
+	CodeProofKeyRevoked   Code = 1207
 	CodeTerminalAuthNoKey Code = 1210
 )
 
@@ -54,5 +55,6 @@ var accessCodes = []CodeInfo{
 	{CodeProofNotNeeded, "proof_not_needed", "another proof of the chip already succeeded", ""},
 	{CodeProofNotOffered, "proof_not_offered", "the document offers no such proof", ""},
 	{CodeProofAlgorithm, "proof_algorithm", "the proof uses an algorithm that we do not support", "inspect by hand"},
+	{CodeProofKeyRevoked, "proof_key_revoked", "a defect list says that others know the chip keys of these documents", "inspect by hand; the chip proves nothing"},
 	{CodeTerminalAuthNoKey, "terminal_auth_no_key", "the document wants terminal authentication and no terminal certificate is configured", ""},
 }

@@ -18,6 +18,7 @@ const (
 	CodeCRLStale          Code = 1409
 	CodeDSDistrusted      Code = 1410
 	CodeDSUsage           Code = 1411
+	CodeDefect            Code = 1412
 	CodeDGHash            Code = 1501
 	CodeDGHashAlgorithm   Code = 1502
 	CodeDGContent         Code = 1503
@@ -53,6 +54,7 @@ var documentCodes = []CodeInfo{
 	{CodeCRLStale, "crl_stale", "the newest revocation list is past its next update", "import a current CRL"},
 	{CodeDSDistrusted, "ds_distrusted", "a defect list marks the issuer or signer", "inspect by hand"},
 	{CodeDSUsage, "ds_usage", "the certificate may not sign documents", "treat the document as forged"},
+	{CodeDefect, "known_defect", "a defect list says that the issuing state made these documents with this fault", "inspect by hand"},
 	{CodeDGHash, "dg_hash", "the data group was altered: its hash does not fit the security object", "treat the document as forged"},
 	{CodeDGHashAlgorithm, "dg_hash_algorithm", "the security object's hash algorithm is unknown", "inspect by hand"},
 	{CodeDGContent, "dg_content", "the data group is genuine but its content does not conform", "inspect by hand"},

@@ -45,6 +45,9 @@ type Case interface {
 	// ActiveAuth judges the chip's answer to the challenge with the proven
 	// DG15 (and DG14 for the hash of ECDSA): chip.active_auth.
 	ActiveAuth(challenge, response []byte) Check
+	// ChipProof gives what becomes of a proof of the chip by what is known of
+	// the issuer's documents: a defect list may call the keys compromised.
+	ChipProof(proof Check) Check
 	// Person judges what the proven DG1 says: issuer, expiry and mrz.dg1
 	// against what was scanned (the zero Scan when nothing was).
 	Person(scan Scan) []Check

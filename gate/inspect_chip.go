@@ -127,13 +127,18 @@ func proofVerdict(id CheckID, err error) Check {
 // U, N. A listed DG14 or DG15 that the chip withholds is F, also where its
 // proof was not asked for.
 func (in *inspector) rollUpChip() {
+	proofs := [...]CheckID{CheckChipAuth, CheckActiveAuth, CheckPACECAM}
+	for _, id := range proofs {
+		if c, ok := in.out.Report.Get(id); ok {
+			in.set(in.kase.ChipProof(c))
+		}
+	}
 	for _, n := range [...]int{14, 15} {
 		if c, _ := in.out.Report.Get(CheckDG(n)); c.Code == CodeDGWithheld {
 			in.set(Check{CheckChip, Failed, CodeProofWithheld, DG(n).String() + " is listed and not given"})
 			return
 		}
 	}
-	proofs := [...]CheckID{CheckChipAuth, CheckActiveAuth, CheckPACECAM}
 	for _, want := range [...]Result{Failed, Successful, Aborted, Undetermined, NotSupported} {
 		for _, id := range proofs {
 			if c, ok := in.out.Report.Get(id); ok && c.Result == want {

@@ -129,6 +129,7 @@ func (fakeCase) WantsTerminalAuth([]byte) bool { return false }
 func (fakeCase) OffersChipAuth() bool          { return true }
 func (fakeCase) OffersActiveAuth() bool        { return false }
 func (fakeCase) ActiveAuth(_, _ []byte) Check  { return Check{} }
+func (fakeCase) ChipProof(p Check) Check       { return p }
 func (fakeCase) Person(Scan) []Check {
 	return []Check{{ID: CheckIssuer, Result: Successful}, {ID: CheckExpiry, Result: Successful}, {ID: CheckMRZDG1, Result: Successful}}
 }

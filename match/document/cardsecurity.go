@@ -41,15 +41,15 @@ func (c *docCase) openCardSecurity(raw []byte) (gate.Check, []byte, error) {
 	if err != nil {
 		return gate.Check{}, nil, err
 	}
-	hash, signature, signer, err := judgeMessage(sd)
+	m := c.trust.judgeMessage(sd)
 	switch {
-	case err != nil:
-		return gate.Check{}, nil, err
+	case m.err != nil:
+		return gate.Check{}, nil, m.err
 	case sd.ContentType != oidCardSecurity:
 		return gate.Check{}, nil, errors.New("the content is no set of security infos")
 	}
-	parts := []gate.Check{hash, signature, c.sameState(signer)}
-	for _, p := range c.trust.judgeSigner(c.at, signer) {
+	parts := []gate.Check{m.hash, m.signature, c.sameState(m.signer)}
+	for _, p := range c.trust.judgeSigner(c.at, m) {
 		switch {
 		case p.ID == gate.CheckDS: // the roll-up of the others
 		case p.ID == gate.CheckDSRevocation && p.Result != gate.Failed:
@@ -58,7 +58,7 @@ func (c *docCase) openCardSecurity(raw []byte) (gate.Check, []byte, error) {
 		}
 	}
 	all := rollUp(id, parts...)
-	all.Detail = signature.Detail
+	all.Detail = m.signature.Detail
 	for _, p := range parts {
 		if p.Result == all.Result && p.Result != gate.Successful {
 			all.Detail = string(p.ID) + " " + p.Detail

@@ -6,6 +6,7 @@ import (
 
 	"gateagent/gate"
 	"gateagent/gate/mrz"
+	"gateagent/match/document/defect"
 	"gateagent/match/document/lds"
 	"gateagent/match/document/pki"
 )
@@ -38,6 +39,7 @@ type docCase struct {
 	trusted gate.Result // of the check ds.signature
 	object  *lds.SecurityObject
 	signer  *pki.Certificate
+	remarks remarks // what defect lists say of the signer
 
 	mrz       *mrz.Document
 	infos     *lds.SecurityInfos // of DG14
@@ -138,7 +140,10 @@ func (c *docCase) COM(raw []byte) gate.Check {
 	for n := range com.Groups {
 		same = same && c.Lists(n)
 	}
-	if !same {
+	switch {
+	case !same && c.remarks.first(defect.COMDiffers) != nil: // the state's own fault; U is no result of this check
+		return check(gate.CheckIntegrityCOM, gate.NotSupported, gate.CodeDefect, defect.COMDiffers.String())
+	case !same:
 		return check(gate.CheckIntegrityCOM, gate.Failed, gate.CodeCOMMismatch, "other data groups")
 	}
 	return check(gate.CheckIntegrityCOM, gate.Successful, 0, "")

@@ -2,9 +2,11 @@ package document
 
 import (
 	"errors"
+	"slices"
 	"strings"
 
 	"gateagent/gate"
+	"gateagent/match/document/defect"
 	"gateagent/match/document/pki"
 )
 
@@ -12,15 +14,18 @@ import (
 type signed struct {
 	*pki.Signer
 	cert              *pki.Certificate // nil where it is not at hand
+	remarks           remarks
+	replaced          bool // cert comes from a defect list
 	digest, signature error
 }
 
 // pickSigner takes the first signer that verifies, else the first: a document
 // may carry a second signature with an algorithm that is not known here.
-func pickSigner(sd *pki.SignedData) signed {
+func (t *Trust) pickSigner(sd *pki.SignedData) signed {
 	var first signed
 	for i, s := range sd.Signers {
-		v := signed{Signer: s, cert: s.Certificate(sd.Certificates), digest: s.CheckDigest(sd)}
+		v := t.findSigner(s, sd)
+		v.digest = s.CheckDigest(sd)
 		if v.cert != nil {
 			v.signature = s.CheckSignature(v.cert)
 			if v.digest == nil && v.signature == nil {
@@ -34,21 +39,62 @@ func pickSigner(sd *pki.SignedData) signed {
 	return first
 }
 
-// judgeMessage judges a signed message by the rules of sod.hash and
-// sod.signature; EF.CardSecurity is judged by the same. The signer is nil
-// where its certificate is not at hand. The error says that the message
-// contradicts itself: it is malformed whatever the two checks came to. What
-// kind of content it should be is the caller's to compare.
-func judgeMessage(sd *pki.SignedData) (hash, signature gate.Check, signer *pki.Certificate, err error) {
-	picked := pickSigner(sd)
-	hash, signature = judgeDigest(picked), judgeSignature(picked)
+// findSigner finds a signer's certificate: in the message, as ICAO 9303-10
+// section 4.6.2 wants it, else in the trust folder; a defect list may name
+// another one.
+func (t *Trust) findSigner(s *pki.Signer, sd *pki.SignedData) signed {
+	v := signed{Signer: s, cert: s.Certificate(sd.Certificates)}
+	raws := sd.Unread
+	if v.cert != nil {
+		raws = [][]byte{v.cert.Raw}
+	} else {
+		v.cert = t.signers.find(s.ID)
+	}
+	v.remarks = t.remarksOn(s.ID, v.cert, raws...)
+	if d := v.remarks.first(defect.Replaced); d != nil {
+		v.cert, v.replaced = d.Replacement, true
+	}
+	if d := v.remarks.first(defect.WrongSigner); d != nil && v.cert == nil {
+		if i := slices.IndexFunc(sd.Certificates, d.Signer.Names); i >= 0 {
+			v.cert = sd.Certificates[i]
+		} else {
+			v.cert = t.signers.find(d.Signer)
+		}
+	}
+	if d := v.remarks.first(defect.IssuingCountry); d != nil && v.cert != nil {
+		c := *v.cert
+		c.Issuer.Country, c.Subject.Country = d.Country, d.Country
+		v.cert = &c
+	}
+	return v
+}
+
+// message is a signed message as it was judged by the rules of sod.hash and
+// sod.signature; EF.CardSecurity is judged by the same.
+type message struct {
+	hash, signature gate.Check
+	signer          *pki.Certificate // nil where it is not at hand
+	remarks         remarks          // what defect lists say of the signer
+	replaced        bool             // the signer comes from a defect list
+	// err says that the message contradicts itself: it is malformed whatever
+	// the two checks came to. What kind of content it should be is the
+	// caller's to compare.
+	err error
+}
+
+func (t *Trust) judgeMessage(sd *pki.SignedData) message {
+	picked := t.pickSigner(sd)
+	m := message{
+		hash: judgeDigest(picked), signature: judgeSignature(picked),
+		signer: picked.cert, remarks: picked.remarks, replaced: picked.replaced,
+	}
 	switch {
 	case errors.Is(picked.digest, pki.ErrContentType):
-		err = picked.digest
-	case picked.cert == nil && sd.CertErr != nil:
-		err = sd.CertErr
+		m.err = picked.digest
+	case picked.cert == nil && sd.CertErr != nil && m.remarks.first(defect.SignerMalformed) == nil:
+		m.err = sd.CertErr
 	}
-	return hash, signature, picked.cert, err
+	return m
 }
 
 func judgeDigest(s signed) gate.Check {
@@ -80,38 +126,48 @@ func judgeSignature(s signed) gate.Check {
 	return check(id, gate.Successful, 0, detail)
 }
 
-// judgeSigner gives the five checks of a document signer: ds.signature,
+// judgeSigner gives the five checks of the signer of a message: ds.signature,
 // ds.validity, ds.revocation, ds.trust and their roll-up ds. EF.CardSecurity
-// is judged by the same; there the roll-up of signature, validity and trust
-// is what its own check needs. No certificate is Undetermined throughout.
-func (t *Trust) judgeSigner(at gate.TrustedTime, signer *pki.Certificate) []gate.Check {
-	ids := [...]gate.CheckID{gate.CheckDSSignature, gate.CheckDSValidity, gate.CheckDSRevocation, gate.CheckDSTrust}
-	s := signerCase{trust: t, at: at, cert: signer}
+// is judged by the same. No certificate is Undetermined throughout.
+func (t *Trust) judgeSigner(at gate.TrustedTime, m message) []gate.Check {
+	s := signerCase{trust: t, at: at, cert: m.signer, remarks: m.remarks, replaced: m.replaced}
 	err := errNoCSCA
-	if signer != nil {
-		s.issuer, err = t.issuerOf(signer, func(p *pki.Certificate) bool { return p.ValidAt(at.Now) })
+	if m.signer != nil {
+		s.issuer, err = t.issuerOf(m.signer, func(p *pki.Certificate) bool { return p.ValidAt(at.Now) })
 	}
 	var out []gate.Check
 	switch {
-	case signer == nil:
-		for _, id := range ids {
-			out = append(out, check(id, gate.Undetermined, gate.CodeSODNoSigner, ""))
-		}
+	case m.signer == nil:
+		out = s.unknown(gate.CodeSODNoSigner, "")
 	case s.issuer == nil:
-		for _, id := range ids {
-			out = append(out, check(id, gate.Undetermined, gate.CodeNoCSCA, countryText(signer)))
-		}
+		out = s.unknown(gate.CodeNoCSCA, countryText(m.signer))
 	default:
-		out = append(out, s.signature(err), s.validity(), s.revocation(), check(gate.CheckDSTrust, gate.Successful, 0, ""))
+		out = []gate.Check{s.signature(err), s.validity(), s.revocation(), s.distrust()}
 	}
 	return append(out, rollUp(gate.CheckDS, out...))
 }
 
 // signerCase is one document signer with the CSCA that was found for it.
 type signerCase struct {
-	trust        *Trust
-	at           gate.TrustedTime
-	cert, issuer *pki.Certificate
+	trust    *Trust
+	at       gate.TrustedTime
+	cert     *pki.Certificate
+	issuer   *csca
+	remarks  remarks
+	replaced bool
+}
+
+// unknown gives the checks of a signer without certificate or CSCA. A defect
+// list may name it all the same.
+func (s *signerCase) unknown(code gate.Code, detail string) []gate.Check {
+	out := make([]gate.Check, 0, 5)
+	for _, id := range [...]gate.CheckID{gate.CheckDSSignature, gate.CheckDSValidity, gate.CheckDSRevocation, gate.CheckDSTrust} {
+		out = append(out, check(id, gate.Undetermined, code, detail))
+	}
+	if c, ok := s.remarks.revocation(); ok {
+		out[2] = c
+	}
+	return out
 }
 
 func (s *signerCase) signature(err error) gate.Check {
@@ -119,12 +175,14 @@ func (s *signerCase) signature(err error) gate.Check {
 	switch {
 	case unsupported(err):
 		return check(id, gate.Undetermined, gate.CodeDSAlgorithm, err.Error())
+	case err != nil && s.replaced: // the list's word is no CSCA's signature
+		return check(id, gate.Undetermined, gate.CodeDefect, defect.Replaced.String())
 	case err != nil:
 		return check(id, gate.Failed, gate.CodeDSSignature, countryText(s.cert))
-	case !maySign(s.cert, s.issuer):
+	case !maySign(s.cert, s.issuer.cert):
 		return check(id, gate.Failed, gate.CodeDSUsage, countryText(s.cert))
 	}
-	return check(id, gate.Successful, 0, s.cert.Algorithm.String()+" CSCA "+countryText(s.issuer))
+	return check(id, gate.Successful, 0, s.cert.Algorithm.String()+" CSCA "+countryText(s.issuer.cert))
 }
 
 // maySign says whether a certificate may sign documents (ICAO 9303-12 section
@@ -139,38 +197,16 @@ func (s *signerCase) validity() gate.Check {
 	const id = gate.CheckDSValidity
 	until := "until " + s.cert.NotAfter.UTC().Format("2006-01-02")
 	switch {
+	case s.remarks.first(defect.ValidityPeriod) != nil:
+		return check(id, gate.Undetermined, gate.CodeDefect, defect.ValidityPeriod.String())
 	case !s.at.Trusted:
 		return check(id, gate.Undetermined, gate.CodeClockUntrusted, "")
 	case !s.cert.ValidAt(s.at.Now):
 		return check(id, gate.Failed, gate.CodeDSExpired, until)
-	case !s.issuer.ValidAt(s.at.Now):
-		return check(id, gate.Failed, gate.CodeCSCAExpired, "until "+s.issuer.NotAfter.UTC().Format("2006-01-02"))
+	case !s.issuer.cert.ValidAt(s.at.Now):
+		return check(id, gate.Failed, gate.CodeCSCAExpired, "until "+s.issuer.cert.NotAfter.UTC().Format("2006-01-02"))
 	}
 	return check(id, gate.Successful, 0, until)
-}
-
-// revocation asks every proven list, whatever its age, for the signer;
-// only the newest can say that it is not revoked.
-func (s *signerCase) revocation() gate.Check {
-	const id = gate.CheckDSRevocation
-	var newest *pki.CRL
-	for _, l := range s.trust.crlsFor(s.cert, s.issuer) {
-		if l.Revokes(s.cert.Serial) {
-			return check(id, gate.Failed, gate.CodeDSRevoked, "")
-		}
-		if !l.Partial && (newest == nil || l.ThisUpdate.After(newest.ThisUpdate)) {
-			newest = l
-		}
-	}
-	switch {
-	case newest == nil:
-		return check(id, gate.Undetermined, gate.CodeNoCRL, "")
-	case !s.at.Trusted:
-		return check(id, gate.Undetermined, gate.CodeClockUntrusted, "")
-	case s.at.Now.After(newest.NextUpdate):
-		return check(id, gate.Undetermined, gate.CodeCRLStale, "")
-	}
-	return check(id, gate.Successful, 0, "")
 }
 
 // countryText gives the country of a certificate for a detail. It is the

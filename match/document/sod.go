@@ -13,39 +13,46 @@ func unsupported(err error) bool { return errors.Is(err, pki.ErrUnsupported) }
 // SecurityObject judges EF.SOD and the document signer in it.
 func (c *docCase) SecurityObject(raw []byte) []gate.Check {
 	*c = docCase{at: c.at, trust: c.trust}
-	hash, signature, err := c.openObject(raw)
+	m := c.openObject(raw)
+	c.signer, c.remarks = m.signer, m.remarks
+	hash := m.remarks.softenObject(m.hash, faultHash)
+	signature := m.remarks.softenObject(m.signature, faultSignature)
 	sod := rollUp(gate.CheckSOD, hash, signature)
-	if err != nil { // empty or malformed, whatever its parts came to
-		sod = check(gate.CheckSOD, gate.Failed, gate.CodeSODMalformed, err.Error())
+	if m.err != nil { // empty or malformed, whatever its parts came to
+		sod = m.remarks.softenObject(check(gate.CheckSOD, gate.Failed, gate.CodeSODMalformed, m.err.Error()), faultEncoding)
 	}
 	c.sod = sod.Result
-	checks := append([]gate.Check{hash, signature, sod}, c.trust.judgeSigner(c.at, c.signer)...)
+	checks := append([]gate.Check{hash, signature, sod}, c.trust.judgeSigner(c.at, m)...)
 	c.trusted = checks[3].Result
 	return checks
 }
 
 // openObject reads EF.SOD and judges digest and signature. An error means that
 // the object is malformed; parts that were judged before stay.
-func (c *docCase) openObject(raw []byte) (hash, signature gate.Check, err error) {
-	hash = check(gate.CheckSODHash, gate.Undetermined, gate.CodeSODMalformed, "")
-	signature = check(gate.CheckSODSignature, gate.Undetermined, gate.CodeSODMalformed, "")
+func (c *docCase) openObject(raw []byte) message {
+	m := message{
+		hash:      check(gate.CheckSODHash, gate.Undetermined, gate.CodeSODMalformed, ""),
+		signature: check(gate.CheckSODSignature, gate.Undetermined, gate.CodeSODMalformed, ""),
+	}
 	der, err := lds.SignedObject(raw)
 	if err != nil {
-		return hash, signature, err
+		m.err = err
+		return m
 	}
 	sd, err := pki.ParseSignedData(der)
 	if err != nil {
-		return hash, signature, err
+		m.err = err
+		return m
 	}
-	hash, signature, c.signer, err = judgeMessage(sd)
+	m = c.trust.judgeMessage(sd)
 	switch {
-	case err != nil:
-		return hash, signature, err
+	case m.err != nil:
 	case sd.ContentType != lds.OIDSecurityObject:
-		return hash, signature, errors.New("the content is no security object")
+		m.err = errors.New("the content is no security object")
+	default:
+		c.object, m.err = lds.ParseSecurityObject(sd.Content)
 	}
-	c.object, err = lds.ParseSecurityObject(sd.Content)
-	return hash, signature, err
+	return m
 }
 
 // rollUp joins the parts of a group. The group carries the code of the first

@@ -14,25 +14,26 @@ import (
 // verified when they are first needed, and once. It is safe for concurrent
 // use.
 type Trust struct {
-	mu     sync.Mutex
-	known  map[[sha256.Size]byte]bool
-	byName map[string][]*csca
-	byKey  map[string][]*csca
-	crls   []*crl
+	mu      sync.Mutex
+	known   map[[sha256.Size]byte]bool
+	byName  map[string][]*csca
+	byKey   map[string][]*csca
+	crls    []*crl
+	renames map[string]map[string]bool // names of one CSCA, by each of them
+
+	signers signerPool
+	defects []*defectList
+
+	files []TrustFile // what the folder held
 }
 
 // csca is a certificate that may be an anchor or a link.
 type csca struct {
 	cert   *pki.Certificate
+	file   string // where it came from
+	by     *csca  // the proven certificate that signed it; nil for an anchor
 	proven bool
 	failed bool // the search for a proof ended without one
-}
-
-// crl is a revocation list whose signature may not have been looked at yet.
-type crl struct {
-	list    *pki.CRL
-	checked bool
-	proven  bool
 }
 
 // maxCandidates bounds how many certificates are tried for one issuer.
@@ -52,14 +53,14 @@ func mayIssue(c *pki.Certificate) bool {
 
 // add takes a certificate in as a candidate. Being in the folder makes it an
 // anchor only if it is signed by itself.
-func (t *Trust) add(c *pki.Certificate) error {
+func (t *Trust) add(c *pki.Certificate, file string) error {
 	if c.KeyErr != nil {
 		return c.KeyErr
 	}
 	if !mayIssue(c) {
 		return errNotCSCA
 	}
-	t.insert(&csca{cert: c})
+	t.insert(&csca{cert: c, file: file})
 	return nil
 }
 
@@ -124,7 +125,7 @@ func (t *Trust) prove(c *csca, visited map[*csca]bool) bool {
 	}
 	for _, p := range t.candidates(c.cert.Issuer, c.cert.AuthorityKeyID) {
 		if p != c && t.prove(p, visited) && c.cert.CheckSignatureFrom(p.cert) == nil {
-			c.proven = true
+			c.proven, c.by = true, p
 			return true
 		}
 	}
@@ -148,10 +149,10 @@ var (
 // certificates of the same key it takes one that is good by the given test.
 // Where the CSCA that the certificate names is known and did not sign it, the
 // CSCA comes with an error; errNoCSCA comes alone.
-func (t *Trust) issuerOf(c *pki.Certificate, good func(*pki.Certificate) bool) (*pki.Certificate, error) {
+func (t *Trust) issuerOf(c *pki.Certificate, good func(*pki.Certificate) bool) (*csca, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	var signed, named *pki.Certificate
+	var signed, named *csca
 	var unsupported error
 	for _, p := range t.candidates(c.Issuer, c.AuthorityKeyID) {
 		if !t.isProven(p) {
@@ -160,13 +161,13 @@ func (t *Trust) issuerOf(c *pki.Certificate, good func(*pki.Certificate) bool) (
 		err := c.CheckSignatureFrom(p.cert)
 		switch {
 		case err == nil:
-			if signed == nil || !good(signed) && good(p.cert) {
-				signed = p.cert
+			if signed == nil || !good(signed.cert) && good(p.cert) {
+				signed = p
 			}
 		case errors.Is(err, pki.ErrUnsupported):
-			unsupported, named = err, p.cert
+			unsupported, named = err, p
 		case named == nil && names(c, p.cert):
-			named = p.cert
+			named = p
 		}
 	}
 	switch {
@@ -188,37 +189,4 @@ func names(c, issuer *pki.Certificate) bool {
 		return issuer.HasKeyID(c.AuthorityKeyID)
 	}
 	return true
-}
-
-// crlsFor gives the proven revocation lists that speak for certificates of an
-// issuer: those under its name as the certificate or the CSCA writes it.
-func (t *Trust) crlsFor(c, issuer *pki.Certificate) []*pki.CRL {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	var out []*pki.CRL
-	for _, l := range t.crls {
-		if key := l.list.Issuer.Key; key != c.Issuer.Key && key != issuer.Subject.Key {
-			continue
-		}
-		if t.isProvenCRL(l) {
-			out = append(out, l.list)
-		}
-	}
-	return out
-}
-
-func (t *Trust) isProvenCRL(l *crl) bool {
-	if l.checked {
-		return l.proven
-	}
-	l.checked = true
-	for _, p := range t.candidates(l.list.Issuer, l.list.AuthorityKeyID) {
-		// CSCAs without the usage bit sign lists all the same; the bit is
-		// not what the proof rests on.
-		if t.isProven(p) && l.list.CheckSignatureFrom(p.cert) == nil {
-			l.proven = true
-			break
-		}
-	}
-	return l.proven
 }

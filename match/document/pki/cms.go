@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"gateagent/internal/ber"
 )
@@ -15,6 +16,7 @@ const (
 	oidSignedData    = "1.2.840.113549.1.7.2"
 	oidContentType   = "1.2.840.113549.1.9.3"
 	oidMessageDigest = "1.2.840.113549.1.9.4"
+	oidSigningTime   = "1.2.840.113549.1.9.5"
 )
 
 // SignedData is a CMS message with its content inside (RFC 5652 section 5).
@@ -23,15 +25,20 @@ type SignedData struct {
 	Content      []byte
 	Certificates []*Certificate
 	Signers      []*Signer
-	// CertErr says why a certificate in the message could not be read.
+	// CertErr says why a certificate in the message could not be read, and
+	// Unread holds those that could not.
 	CertErr error
+	Unread  [][]byte
 }
 
 // Signer is one SignerInfo (RFC 5652 section 5.3).
 type Signer struct {
-	issuer    Name
-	serial    []byte
-	keyID     []byte
+	// ID names the signer's certificate.
+	ID SignerID
+	// SigningTime is what the signer says; zero where it does not. Nothing
+	// proves it but the signature.
+	SigningTime time.Time
+
 	digest    crypto.Hash
 	digestErr error
 	alg       Algorithm
@@ -145,6 +152,7 @@ func (s *SignedData) parseCertificates(value []byte) error {
 		c, err := ParseCertificate(t.Raw)
 		if err != nil {
 			s.CertErr = err
+			s.Unread = append(s.Unread, t.Raw)
 			continue
 		}
 		s.Certificates = append(s.Certificates, c)
@@ -182,7 +190,8 @@ func parseSigner(raw []byte) (*Signer, error) {
 	if r.err != nil {
 		return nil, r.err
 	}
-	if err := s.parseID(sid); err != nil {
+	var err error
+	if s.ID, err = parseSignerID(sid); err != nil {
 		return nil, err
 	}
 	s.digest, s.digestErr = ParseHash(digest.Raw)
@@ -201,25 +210,6 @@ func parseSigner(raw []byte) (*Signer, error) {
 	s.attrs = bytes.Clone(attrs.Raw)
 	s.attrs[0] = ber.Set
 	return s, s.parseAttributes(attrs.Value)
-}
-
-func (s *Signer) parseID(sid ber.TLV) error {
-	switch sid.Tag {
-	case ber.Sequence:
-		r := &reader{rest: sid.Value}
-		issuer, serial := r.expect(ber.Sequence), r.expect(ber.Integer)
-		if r.err != nil {
-			return r.err
-		}
-		var err error
-		s.issuer, err = parseName(issuer.Raw)
-		s.serial = trimSerial(serial.Value)
-		return err
-	case 0x80:
-		s.keyID = sid.Value
-		return nil
-	}
-	return errors.New("unknown kind of signer identifier")
 }
 
 func (s *Signer) parseAttributes(value []byte) error {
@@ -252,6 +242,10 @@ func (s *Signer) parseAttributes(value []byte) error {
 			if s.messageDigest, err = ber.Expect(values.Value, ber.OctetString); err != nil {
 				return err
 			}
+		case oidSigningTime: // worth nothing but a line for people
+			if v, err := ber.One(values.Value); err == nil {
+				s.SigningTime, _ = parseTime(v)
+			}
 		}
 	}
 	if s.contentType == "" || s.messageDigest == nil {
@@ -263,16 +257,10 @@ func (s *Signer) parseAttributes(value []byte) error {
 // Certificate finds the signer's certificate in the message, nil where it is
 // not there.
 func (s *Signer) Certificate(certs []*Certificate) *Certificate {
-	i := slices.IndexFunc(certs, func(c *Certificate) bool {
-		if s.keyID != nil {
-			return c.HasKeyID(s.keyID)
-		}
-		return bytes.Equal(c.Serial, s.serial) && c.Issuer.Key == s.issuer.Key
-	})
-	if i < 0 {
-		return nil
+	if i := slices.IndexFunc(certs, s.ID.Names); i >= 0 {
+		return certs[i]
 	}
-	return certs[i]
+	return nil
 }
 
 // ErrContentType: the signed attributes speak of another content type.

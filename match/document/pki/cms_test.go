@@ -179,12 +179,12 @@ func TestSignerCertificate(t *testing.T) {
 		s    Signer
 		want *Certificate
 	}{
-		"by name and number": {Signer{issuer: ds.Issuer, serial: ds.Serial}, ds},
-		"by key":             {Signer{keyID: ds.KeyID()}, ds},
-		"other number":       {Signer{issuer: ds.Issuer, serial: []byte{1}}, nil},
-		"other name":         {Signer{issuer: Name{Key: "x"}, serial: ds.Serial}, nil},
-		"other key":          {Signer{keyID: []byte("x")}, nil},
-		"empty key":          {Signer{keyID: []byte{}}, nil},
+		"by name and number": {Signer{ID: SignerID{Issuer: ds.Issuer, Serial: ds.Serial}}, ds},
+		"by key":             {Signer{ID: SignerID{KeyID: ds.KeyID()}}, ds},
+		"other number":       {Signer{ID: SignerID{Issuer: ds.Issuer, Serial: []byte{1}}}, nil},
+		"other name":         {Signer{ID: SignerID{Issuer: Name{Key: "x"}, Serial: ds.Serial}}, nil},
+		"other key":          {Signer{ID: SignerID{KeyID: []byte("x")}}, nil},
+		"empty key":          {Signer{ID: SignerID{KeyID: []byte{}}}, nil},
 	} {
 		if got := c.s.Certificate(certs); got != c.want {
 			t.Errorf("%s: %v", name, got)
