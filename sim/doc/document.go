@@ -156,7 +156,7 @@ func (b *builder) group(n int) ([]byte, error) {
 	case 16:
 		return dg16(), nil
 	case 6, 8, 9, 10: // reserved, or of machine readable content that nobody uses
-		return ber.Make(uint32(groupTags[n]), []byte("simulated")), nil
+		return ber.Make(uint32(groupTags[n]), octets([]byte("simulated"))), nil
 	}
 	return nil, fmt.Errorf("sim/doc: data group %d cannot be asked for", n)
 }
