@@ -24,7 +24,7 @@ const (
 	pingTimeout  = 10 * time.Second
 	redialFirst  = 200 * time.Millisecond
 	redialMost   = 5 * time.Second
-	maxOutbound  = 4096 // acknowledgements waiting to be sent
+	maxOutbound  = 4096 // messages waiting to be sent
 )
 
 // link is central's MQTT connection. Each connection is a new client: paho's
@@ -75,7 +75,7 @@ func (l *link) Send(topic string, payload []byte) {
 	select {
 	case l.out <- outbound{topic, payload}:
 	default:
-		l.log.Warn("acknowledgement dropped: the broker takes them too slowly", "topic", topic)
+		l.log.Warn("message dropped: the broker takes them too slowly", "topic", topic)
 	}
 }
 
@@ -127,6 +127,15 @@ func (l *link) session(ctx context.Context) error {
 	}
 	if err := granted(token); err != nil {
 		return err
+	}
+	// A broker whose rules are older than this topic must not keep results
+	// out.
+	asked := client.Subscribe(wire.Topic("+", wire.TopicTimeQuestion), 0, handler)
+	if err := wait(ctx, asked, dialTimeout, "subscribe"); err != nil {
+		return err
+	}
+	if err := granted(asked); err != nil {
+		l.log.Warn("kiosks get no time from here", "err", err)
 	}
 	l.set("")
 	l.log.Info("link to the broker is up", "broker", l.broker)

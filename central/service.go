@@ -26,6 +26,7 @@ import (
 	"gateagent/central/fleet"
 	"gateagent/central/store"
 	"gateagent/gate/wire"
+	"gateagent/internal/clock"
 )
 
 // Config of the service.
@@ -36,6 +37,9 @@ type Config struct {
 	HTTP     string   // address of the fleet page
 	Names    []string // names and addresses in the server certificates
 	Announce string   // broker address in bundles; derived when empty
+	// AssumeClock: this machine's clock is right though its kernel does not
+	// say so. Without it kiosks get the time only while the kernel does.
+	AssumeClock bool
 }
 
 // Ready says where the service can be reached.
@@ -59,6 +63,7 @@ type Service struct {
 	board  *board
 	broker *broker.Broker // nil with another broker
 	link   *link
+	times  *timeSigner
 	fleet  *fleet.Server
 	ready  Ready
 }
@@ -76,6 +81,7 @@ func Open(ctx context.Context, c Config, log *slog.Logger) (_ *Service, err erro
 		}
 	}()
 	s.ingest = newIngest(s.reg.Store, s.reg.CA, log)
+	s.times = newTimeSigner(s.reg.CA.AckKey(), ownClock(c.AssumeClock).Now, log)
 	s.board = newBoard(s.reg.Store, log)
 	if err := s.board.load(ctx); err != nil {
 		return nil, fmt.Errorf("read what was known of the kiosks: %w", err)
@@ -83,8 +89,17 @@ func Open(ctx context.Context, c Config, log *slog.Logger) (_ *Service, err erro
 	if err := s.openBroker(ctx); err != nil {
 		return nil, err
 	}
-	s.ingest.send = s.link.Send
+	s.ingest.send, s.times.send = s.link.Send, s.link.Send
 	return s, s.openFleet(ctx)
+}
+
+// ownClock is central's own clock. It has no holdover: what it tells kiosks
+// is right now or is not told.
+func ownClock(assume bool) *clock.Clock {
+	if assume {
+		return &clock.Clock{Source: clock.Assume}
+	}
+	return &clock.Clock{Source: clock.Kernel}
 }
 
 func (s *Service) openBroker(ctx context.Context) error {
@@ -181,6 +196,9 @@ func (s *Service) health() []string {
 	if p := s.ingest.Problem(); p != "" {
 		all = append(all, "Results cannot be stored and are not acknowledged: "+p)
 	}
+	if p := s.times.Problem(); p != "" {
+		all = append(all, p)
+	}
 	return all
 }
 
@@ -220,7 +238,8 @@ func (s *Service) deliver(ctx context.Context) func(string, bool, []byte) {
 		}
 		lctx, cancel := context.WithTimeout(ctx, lookTimeout)
 		defer cancel()
-		if _, revoked, err := s.reg.Store.SigningKey(lctx, kiosk); err != nil || revoked {
+		key, revoked, err := s.reg.Store.SigningKey(lctx, kiosk)
+		if err != nil || revoked {
 			return // not of the fleet; its results raise an alarm, this need not
 		}
 		switch kind {
@@ -228,11 +247,22 @@ func (s *Service) deliver(ctx context.Context) func(string, bool, []byte) {
 			err = s.board.Presence(kiosk, payload)
 		case wire.TopicStatus:
 			err = s.board.Status(kiosk, retained, payload)
+		case wire.TopicTimeQuestion:
+			if !retained {
+				err = s.times.Answer(kiosk, key, payload)
+			}
 		}
 		if err != nil {
-			s.ingest.Alarm(store.Alarm{Kiosk: kiosk, Kind: store.AlarmFormat, Text: err.Error(), First: time.Now()})
+			s.ingest.Alarm(store.Alarm{Kiosk: kiosk, Kind: alarmKind(err), Text: err.Error(), First: time.Now()})
 		}
 	}
+}
+
+func alarmKind(err error) string {
+	if errors.Is(err, wire.ErrSignature) {
+		return store.AlarmSignature
+	}
+	return store.AlarmFormat
 }
 
 // sweepRevoked cuts connections whose certificate was revoked, by whatever

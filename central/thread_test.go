@@ -11,13 +11,16 @@ import (
 	"gateagent/central"
 	"gateagent/central/store"
 	"gateagent/gate/wire"
+	"gateagent/internal/clock"
 	"gateagent/offline"
 	"gateagent/uplink"
 )
 
-// agent is the kiosk's real outbox and uplink.
+// agent is the kiosk's real outbox and uplink, with a clock that nothing
+// vouches for.
 type agent struct {
 	out  *offline.Outbox
+	now  *clock.Clock
 	stop func()
 }
 
@@ -29,7 +32,8 @@ func startAgent(t *testing.T, id *wire.Identity) *agent {
 		cancel()
 		t.Fatal(err)
 	}
-	up, err := uplink.New(uplink.Config{Identity: id, Store: out, Status: func() wire.Status { return wire.Status{Gate: "T-G1"} },
+	now := &clock.Clock{Source: clock.Kernel, MaxHoldover: time.Hour, Synced: func() bool { return false }}
+	up, err := uplink.New(uplink.Config{Identity: id, Store: out, Time: now, Status: func() wire.Status { return wire.Status{Gate: "T-G1"} },
 		Log: slog.New(slog.DiscardHandler), Heartbeat: 200 * time.Millisecond, AckTimeout: 500 * time.Millisecond, RedialMax: 300 * time.Millisecond})
 	if err != nil {
 		cancel()
@@ -37,7 +41,7 @@ func startAgent(t *testing.T, id *wire.Identity) *agent {
 	}
 	done := make(chan error, 1)
 	go func() { done <- up.Run(ctx) }()
-	a := &agent{out: out}
+	a := &agent{out: out, now: now}
 	a.stop = func() {
 		cancel()
 		if err := <-done; err != nil {
@@ -84,6 +88,10 @@ func TestThread(t *testing.T) {
 		eventually(t, "central sees the kiosk", func() bool {
 			l := c.Live()
 			return len(l) == 1 && l[0].Up && !l[0].Heard.IsZero()
+		})
+		eventually(t, "the kiosk has central's time", func() bool {
+			s := a.now.State()
+			return s.Trusted && s.Origin == clock.FromCentral && time.Since(s.Now).Abs() < time.Minute
 		})
 	})
 }

@@ -24,6 +24,7 @@ const (
 	writeTimeout = 5 * time.Second
 	goodbye      = time.Second // for the last messages of an orderly end
 	ackBuffer    = 256
+	timeBuffer   = 4
 )
 
 // connection is one MQTT connection; it is never used again once it is lost.
@@ -34,6 +35,9 @@ type connection struct {
 	began   time.Time
 	lost    chan error
 	acks    chan []byte // payloads on the ack topic
+	times   chan []byte // payloads on the topic of the time
+	// timeTopic: the broker lets us listen to the topic of the time.
+	timeTopic bool
 
 	mu   sync.Mutex
 	conn net.Conn // guarded by mu; to cut the connection whatever paho does
@@ -43,7 +47,7 @@ type connection struct {
 func (u *Uplink) connect(ctx context.Context, broker string) (*connection, error) {
 	id := u.cfg.Identity
 	c := &connection{kiosk: id.Name, session: wire.ClientID(id.Name), began: time.Now(),
-		lost: make(chan error, 1), acks: make(chan []byte, ackBuffer)}
+		lost: make(chan error, 1), acks: make(chan []byte, ackBuffer), times: make(chan []byte, timeBuffer)}
 	will, err := c.presence(false)
 	if err != nil {
 		return nil, err
@@ -65,14 +69,39 @@ func (u *Uplink) connect(ctx context.Context, broker string) (*connection, error
 		// A retained acknowledgement is from nobody we know: central never
 		// retains one.
 		if !m.Retained() && len(m.Payload()) <= wire.MaxAckBytes {
-			c.pushAck(m.Payload())
+			push(c.acks, m.Payload())
 		}
 	})
 	if err := errors.Join(wait(ctx, token, u.cfg.Dial, "subscribe"), granted(token)); err != nil {
 		c.cut()
 		return nil, err
 	}
+	if err := c.listenForTime(ctx, u); err != nil {
+		c.cut()
+		return nil, err
+	}
 	return c, nil
+}
+
+// listenForTime subscribes to central's signed time. A broker whose rules are
+// older than that topic keeps nothing else out.
+func (c *connection) listenForTime(ctx context.Context, u *Uplink) error {
+	if u.cfg.Time == nil {
+		return nil
+	}
+	token := c.client.Subscribe(wire.Topic(c.kiosk, wire.TopicTime), 0, func(_ mqtt.Client, m mqtt.Message) {
+		if !m.Retained() && len(m.Payload()) <= wire.MaxTimeBytes {
+			push(c.times, m.Payload())
+		}
+	})
+	if err := wait(ctx, token, u.cfg.Dial, "subscribe"); err != nil {
+		return err
+	}
+	err := granted(token)
+	if c.timeTopic = err == nil; err != nil {
+		u.log.Warn("central's time cannot be asked for", "err", err)
+	}
+	return nil
 }
 
 // dial opens the TLS connection, within the context: paho itself would wait
@@ -106,17 +135,17 @@ func granted(token mqtt.Token) error {
 	return nil
 }
 
-// pushAck never blocks: when nobody listens, the oldest goes. A later
+// push never blocks: when nobody listens, the oldest goes. A later
 // acknowledgement covers those before it.
-func (c *connection) pushAck(payload []byte) {
+func push(to chan []byte, payload []byte) {
 	for {
 		select {
-		case c.acks <- payload:
+		case to <- payload:
 			return
 		default:
 		}
 		select {
-		case <-c.acks:
+		case <-to:
 		default:
 		}
 	}

@@ -26,6 +26,7 @@ type fakeCentral struct {
 	swallow  func(*wire.Batch) bool // as if the broker had lost it
 	retained map[string][]byte      // presence and status as last seen
 	answer   func(b *wire.Batch, honest wire.Ack) []wire.Ack
+	times    func(q *wire.TimeQuestion) []*wire.SignedTime // nil: no question is answered
 }
 
 func newFakeCentral(t *testing.T, p *pki) *fakeCentral {
@@ -42,7 +43,7 @@ func (c *fakeCentral) connect(addr string) {
 	if tok := client.Connect(); !tok.WaitTimeout(patience) || tok.Error() != nil {
 		c.t.Fatalf("central cannot connect: %v", tok.Error())
 	}
-	tok := client.SubscribeMultiple(map[string]byte{wire.Topic("+", wire.TopicResults): 0, wire.Topic("+", wire.TopicPresence): 0, wire.Topic("+", wire.TopicStatus): 0}, c.take)
+	tok := client.SubscribeMultiple(map[string]byte{wire.Topic("+", wire.TopicResults): 0, wire.Topic("+", wire.TopicPresence): 0, wire.Topic("+", wire.TopicStatus): 0, wire.Topic("+", wire.TopicTimeQuestion): 0}, c.take)
 	if !tok.WaitTimeout(patience) || tok.Error() != nil {
 		c.t.Fatalf("central cannot subscribe: %v", tok.Error())
 	}
@@ -64,6 +65,10 @@ func (c *fakeCentral) take(client mqtt.Client, m mqtt.Message) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if kind == wire.TopicTimeQuestion {
+		c.tellTime(client, m.Payload())
+		return
+	}
 	if kind != wire.TopicResults {
 		c.retained[kind] = m.Payload()
 		return

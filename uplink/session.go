@@ -51,6 +51,7 @@ func (u *Uplink) serve(ctx context.Context, c *connection, f *flow) error {
 	look := time.NewTicker(min(statusLook, u.cfg.Heartbeat))
 	defer look.Stop()
 	var s statusSender
+	ask := asker{u: u, c: c}
 	if err := s.send(u, c); err != nil {
 		return err
 	}
@@ -69,8 +70,10 @@ func (u *Uplink) serve(ctx context.Context, c *connection, f *flow) error {
 			err = f.take(ctx, payload)
 		case <-u.cfg.Store.Notify():
 			f.retryAt = time.Time{}
+		case payload := <-c.times:
+			ask.take(payload)
 		case <-look.C:
-			err = s.look(u, c)
+			err = errors.Join(s.look(u, c), ask.look())
 		case <-timer.C:
 			err = f.wake(ctx)
 		}

@@ -53,7 +53,9 @@ type Config struct {
 	// Status gives the heartbeat's content; it must not block. The uplink
 	// fills in version, time, session and queue.
 	Status func() wire.Status
-	Log    *slog.Logger
+	// Time takes central's signed time; nil asks for none.
+	Time Timekeeper
+	Log  *slog.Logger
 
 	Heartbeat  time.Duration // between statuses; 10 s
 	AckTimeout time.Duration // without progress, before results are sent again; 10 s, growing to twice as much
@@ -61,6 +63,7 @@ type Config struct {
 	RedialMin  time.Duration // 200 ms
 	RedialMax  time.Duration // 30 s
 	Window     int           // batches on their way at most; 32
+	AskAgain   time.Duration // after a question for the time that got no answer; 30 s
 }
 
 func orDefault(d *time.Duration, v time.Duration) {
@@ -113,6 +116,7 @@ func New(cfg Config) (*Uplink, error) {
 	orDefault(&cfg.Dial, 10*time.Second)
 	orDefault(&cfg.RedialMin, 200*time.Millisecond)
 	orDefault(&cfg.RedialMax, 30*time.Second)
+	orDefault(&cfg.AskAgain, 30*time.Second)
 	if cfg.Window <= 0 {
 		cfg.Window = 32
 	}

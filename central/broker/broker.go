@@ -223,17 +223,12 @@ func remote(c server.ClientAuthentication) string {
 // permissions are subjects: nats-server writes the topic gate/v1/k/ack as the
 // subject gate.v1.k.ack.
 func permissions(name string, central bool) *server.Permissions {
-	up := []string{wire.TopicResults, wire.TopicPresence, wire.TopicStatus}
-	down := []string{wire.TopicAck, topicCommand}
+	up, down := wire.Upward(), wire.Downward()
 	if central {
 		return &server.Permissions{Publish: allow("*", down), Subscribe: allow("*", up)}
 	}
 	return &server.Permissions{Publish: allow(name, up), Subscribe: allow(name, down)}
 }
-
-// topicCommand is kept for commands from central; a kiosk may listen to its
-// own already.
-const topicCommand = "command"
 
 func allow(name string, kinds []string) *server.SubjectPermission {
 	var p server.SubjectPermission

@@ -34,17 +34,17 @@ func (r *Registry) BrokerFiles(ctx context.Context, names []string, now time.Tim
 func accessRules() []byte {
 	var b strings.Builder
 	fmt.Fprintf(&b, "user %s\n", wire.CentralName)
-	for _, up := range []string{wire.TopicResults, wire.TopicPresence, wire.TopicStatus} {
+	for _, up := range wire.Upward() {
 		fmt.Fprintf(&b, "topic read %s\n", wire.Topic("+", up))
 	}
-	for _, down := range []string{wire.TopicAck, "command"} {
+	for _, down := range wire.Downward() {
 		fmt.Fprintf(&b, "topic write %s\n", wire.Topic("+", down))
 	}
 	b.WriteString("\n")
-	for _, up := range []string{wire.TopicResults, wire.TopicPresence, wire.TopicStatus} {
+	for _, up := range wire.Upward() {
 		fmt.Fprintf(&b, "pattern write %s\n", wire.Topic("%u", up))
 	}
-	for _, down := range []string{wire.TopicAck, "command"} {
+	for _, down := range wire.Downward() {
 		fmt.Fprintf(&b, "pattern read %s\n", wire.Topic("%u", down))
 	}
 	return []byte(b.String())

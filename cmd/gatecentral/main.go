@@ -75,6 +75,7 @@ Kiosks are enrolled with gatectl kiosk, also while this runs.`,
 	f.StringVar(&c.Announce, "announce", "", "broker address that bundles carry, where kiosks reach it by another: tls://HOST:PORT")
 	f.StringVar(&c.HTTP, "http", "127.0.0.1:8443", "address of the fleet page (HTTPS)")
 	f.StringArrayVar(&c.Names, "name", nil, "host name or address under which this machine is reached, repeatable; stands in its certificates (localhost and 127.0.0.1 always do)")
+	f.BoolVar(&c.AssumeClock, "assume-clock", false, "tell kiosks the time though this machine's kernel does not say that it is synchronised")
 	f.BoolVar(&verbose, "verbose", false, "log more")
 	return cmd
 }

@@ -21,6 +21,7 @@ const (
 	AckVersion      = 1
 	PresenceVersion = 1
 	StatusVersion   = 1
+	TimeVersion     = 1 // of TimeQuestion and SignedTime
 )
 
 // Labels separate what is signed: a signature over one never serves as the
@@ -28,6 +29,9 @@ const (
 const (
 	labelResults = "results/v1"
 	labelAck     = "ack/v1"
+
+	labelTimeQuestion = "time-question/v1"
+	labelTime         = "time/v1"
 )
 
 // Entry is one result as it travels. Body is opaque here: JSON of a Record

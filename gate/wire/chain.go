@@ -15,6 +15,7 @@ var (
 	ErrVersion   = errors.New("unknown version")
 	ErrSignature = errors.New("signature does not verify")
 	ErrChain     = errors.New("hash chain does not fit")
+	ErrStale     = errors.New("the answer is to another question")
 )
 
 // HashSize is the length of every hash in this package (SHA-256).

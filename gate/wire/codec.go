@@ -182,6 +182,9 @@ func (r *Record) Check() error {
 	if r.Decision != nil && r.Decision.Outcome != OutcomeAdmit && len(r.Decision.Reasons) == 0 {
 		return fmt.Errorf("record: %w: outcome %q without a reason", ErrFormat, r.Decision.Outcome)
 	}
+	if d := r.Decision; d != nil && d.CloneUnproven && (d.Outcome != OutcomeAdmit || d.FaceCheck == nil) {
+		return fmt.Errorf("record: %w: clone_unproven without an admission by face", ErrFormat)
+	}
 	if r.Passage != nil && !slices.Contains(passageResults, r.Passage.Result) {
 		return fmt.Errorf("record: %w: passage %q", ErrFormat, clip(r.Passage.Result))
 	}

@@ -27,10 +27,13 @@ type Record struct {
 	Tx   string `json:"tx"`
 	Gate string `json:"gate"`
 
-	At           time.Time `json:"at"`            // wall clock
+	At           time.Time `json:"at"`            // the trusted time, else the wall clock
 	SinceBoot    int64     `json:"since_boot_ms"` // CLOCK_BOOTTIME
 	BootID       string    `json:"boot_id"`
 	ClockTrusted bool      `json:"clock_trusted"`
+	// ClockSource is where the time came from: kernel, held, central,
+	// assumed, none.
+	ClockSource string `json:"clock_source,omitempty"`
 
 	Decision   *Decision   `json:"decision,omitempty"`
 	Passage    *Passage    `json:"passage,omitempty"`
@@ -41,11 +44,14 @@ type Record struct {
 type Decision struct {
 	Outcome string   `json:"outcome"` // admit, refer, abort
 	Reasons []uint32 `json:"reasons"` // codes, most important first; empty only for admit
-	Overall string   `json:"overall"` // of the inspection report
-	Checks  []Check  `json:"checks,omitempty"`
-	Policy  string   `json:"policy"` // name of the policy in force
-	Face    string   `json:"face"`   // "off", "matched", ...
-	List    List     `json:"list"`
+	Overall string   `json:"overall"` // of the inspection report, by the default roll-up
+	// CloneUnproven: admitted although the document offers no proof that its
+	// chip is no copy, as the policy allows for its issuer.
+	CloneUnproven bool    `json:"clone_unproven,omitempty"`
+	Checks        []Check `json:"checks,omitempty"`
+	Policy        string  `json:"policy"` // name of the policy in force
+	Face          string  `json:"face"`   // "off", "matched", ...
+	List          List    `json:"list"`
 	// FaceCheck tells of the face step where there was one; numbers alone,
 	// nothing from which a face could be made.
 	FaceCheck *FaceCheck `json:"face_check,omitempty"`
@@ -66,11 +72,25 @@ type FaceCheck struct {
 	Code       uint32  `json:"code,omitempty"`
 	Score      float64 `json:"score"`
 	Threshold  float64 `json:"threshold"`
-	Pack       string  `json:"pack,omitempty"`
-	Admits     bool    `json:"admits"`
-	PAD        float64 `json:"pad"` // presentation attack score in [0,1]; negative when none was measured
-	Quality    float64 `json:"quality"`
-	Frames     int     `json:"frames"`
+	// StrictThreshold is what a document without any chip proof needs.
+	StrictThreshold float64 `json:"strict_threshold,omitempty"`
+	Pack            string  `json:"pack,omitempty"`
+	Admits          bool    `json:"admits"`
+	PAD             float64 `json:"pad"` // presentation attack score in [0,1]; negative when none was measured
+	Quality         float64 `json:"quality"`
+	Frames          int     `json:"frames"`
+	// Challenge is what the traveller was asked to do before the camera; nil
+	// when nothing was.
+	Challenge *FaceChallenge `json:"challenge,omitempty"`
+}
+
+// FaceChallenge is a challenge against presentation attacks and its answer.
+type FaceChallenge struct {
+	Kind     string  `json:"kind"` // turn, light
+	Answered bool    `json:"answered"`
+	Reaction int64   `json:"reaction_ms"` // 0 without an answer
+	Evidence float64 `json:"evidence"`    // what was measured, -1..1
+	Score    float64 `json:"score"`       // 0..1
 }
 
 // Check is one line of the inspection report without its detail.

@@ -7,6 +7,7 @@ const (
 	MaxAckBytes      = 4 << 10
 	MaxPresenceBytes = 1 << 10
 	MaxStatusBytes   = 32 << 10
+	MaxTimeBytes     = 1 << 10 // of a question for the time and of its answer
 	MaxNotices       = 32
 )
 
@@ -34,10 +35,19 @@ type Status struct {
 	QueueDepth    int       `json:"queue_depth"`
 	OldestUnacked time.Time `json:"oldest_unacked,omitzero"`
 
-	List    ListStatus `json:"list"`
-	FaceOff bool       `json:"face_off"`
-	Policy  string     `json:"policy"`
-	Notices []Notice   `json:"notices,omitempty"`
+	Clock   ClockStatus `json:"clock"`
+	List    ListStatus  `json:"list"`
+	FaceOff bool        `json:"face_off"`
+	Policy  string      `json:"policy"`
+	Notices []Notice    `json:"notices,omitempty"`
+}
+
+// ClockStatus says where the kiosk's time comes from.
+type ClockStatus struct {
+	Source  string    `json:"source,omitempty"` // as Record.ClockSource
+	Trusted bool      `json:"trusted"`
+	Since   time.Time `json:"since,omitzero"` // when the source last spoke
+	Until   time.Time `json:"until,omitzero"` // when holdover ends
 }
 
 // ListStatus describes the allowlist in force.

@@ -11,7 +11,18 @@ const (
 	TopicAck      = "ack"      // central to kiosk, Ack, QoS 1, never retained
 	TopicPresence = "presence" // Presence, retained, also the kiosk's last will
 	TopicStatus   = "status"   // Status, retained
+
+	TopicTimeQuestion = "time_question" // kiosk to central, TimeQuestion, QoS 0
+	TopicTime         = "time"          // central to kiosk, SignedTime, QoS 0, never retained
 )
+
+// Upward and Downward list the kinds that a kiosk writes, and those that it
+// may listen to: what a broker has to allow it, and central the other way
+// round. "command" is kept for commands from central.
+func Upward() []string { return []string{TopicResults, TopicPresence, TopicStatus, TopicTimeQuestion} }
+
+// Downward lists what central writes.
+func Downward() []string { return []string{TopicAck, TopicTime, "command"} }
 
 const topicRoot = "gate/v1/"
 
@@ -32,7 +43,7 @@ func SplitTopic(topic string) (kiosk, kind string, err error) {
 		return "", "", err
 	}
 	switch kind {
-	case TopicResults, TopicAck, TopicPresence, TopicStatus:
+	case TopicResults, TopicAck, TopicPresence, TopicStatus, TopicTimeQuestion, TopicTime:
 		return kiosk, kind, nil
 	}
 	return "", "", fmt.Errorf("%w: topic %q: unknown kind", ErrFormat, clip(topic))

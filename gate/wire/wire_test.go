@@ -230,6 +230,8 @@ func TestDecodersAreBounded(t *testing.T) {
 		"presence": func(b []byte) error { _, err := DecodePresence(b); return err },
 		"status":   func(b []byte) error { _, err := DecodeStatus(b); return err },
 		"record":   func(b []byte) error { _, err := DecodeRecord(b); return err },
+		"question": func(b []byte) error { _, err := DecodeTimeQuestion(b); return err },
+		"time":     func(b []byte) error { _, err := DecodeSignedTime(b); return err },
 	}
 	for name, d := range dec {
 		for what, tc := range map[string]struct {
@@ -327,6 +329,8 @@ func TestRecordParts(t *testing.T) {
 		"unknown passage":       {V: 1, Kind: KindPassage, Tx: tx, Passage: &Passage{Result: "flew"}},
 		"help with a decision":  {V: 1, Kind: KindHelp, Decision: &Decision{Outcome: OutcomeAdmit}},
 		"resolution without it": {V: 1, Kind: KindResolution, Tx: tx},
+		"unproven and no face":  {V: 1, Kind: KindDecision, Tx: tx, Decision: &Decision{Outcome: OutcomeAdmit, CloneUnproven: true}},
+		"unproven and referred": {V: 1, Kind: KindDecision, Tx: tx, Decision: &Decision{Outcome: OutcomeRefer, Reasons: []uint32{6002}, CloneUnproven: true, FaceCheck: &FaceCheck{}}},
 	} {
 		if _, err := r.Encode(); err == nil {
 			t.Errorf("%s: accepted", name)
@@ -378,6 +382,12 @@ func FuzzDecode(f *testing.F) {
 		}
 		if a, err := DecodeAck(data); err == nil && a.Verify(other) == nil {
 			t.Fatal("verified under a key that signed nothing")
+		}
+		if q, err := DecodeTimeQuestion(data); err == nil && q.Verify(other) == nil {
+			t.Fatal("a question verified under a key that signed nothing")
+		}
+		if s, err := DecodeSignedTime(data); err == nil && s.Verify(other, &TimeQuestion{Kiosk: s.Kiosk, Nonce: s.Nonce}) == nil {
+			t.Fatal("a time verified under a key that signed nothing")
 		}
 		_, _ = DecodeStatus(data)
 		_, _ = DecodePresence(data)

@@ -100,7 +100,7 @@ type State struct {
 	Now     time.Time
 	Trusted bool
 	Origin  Origin
-	Since   time.Time // when the source last spoke; zero without one
+	Since   time.Time // when the source last spoke; zero when it speaks now, or there is none
 	Until   time.Time // when holdover ends; zero where nothing ends
 	Problem string    // why the time is not trusted
 	Unkept  string    // why a restart would lose the time; empty when it would not
@@ -153,7 +153,7 @@ func (c *Clock) kernel() State {
 		if !c.beforeSigned(wall) {
 			c.anchor = anchor{time: wall, boot: boot, origin: FromHeld, spoke: wall}
 		}
-		return State{Now: wall, Trusted: true, Origin: FromKernel, Since: wall}
+		return State{Now: wall, Trusted: true, Origin: FromKernel}
 	}
 	if c.anchor.origin == "" {
 		why := c.why
