@@ -56,7 +56,6 @@ func FuzzSecurityObject(f *testing.F) {
 		_, _ = ParseCOM(b)
 		for n := 0; n <= 17; n++ {
 			_ = CheckGroup(n, b)
-			_ = CheckDetails(n, b)
 		}
 	})
 }

@@ -40,60 +40,6 @@ func group(n int, raw []byte) ([]byte, error) {
 	return v, nil
 }
 
-// CheckGroup says whether a data group of which nothing is used is well
-// formed: the right tag, and elements inside that fill it exactly.
-func CheckGroup(n int, raw []byte) error {
-	v, err := group(n, raw)
-	if err != nil {
-		return err
-	}
-	parts, err := ber.Children(v)
-	if err != nil {
-		return fmt.Errorf("DG%d: %w", n, err)
-	}
-	if len(parts) == 0 {
-		return fmt.Errorf("DG%d: empty", n)
-	}
-	return nil
-}
-
-// CheckDetails says whether DG11 or DG12 is well formed (ICAO 9303-10
-// sections 4.7.11 and 4.7.12): a tag list, then elements of which each is in
-// the list. Their content is not used.
-func CheckDetails(n int, raw []byte) error {
-	v, err := group(n, raw)
-	if err != nil {
-		return err
-	}
-	list, rest, err := ber.Next(v)
-	if err != nil {
-		return fmt.Errorf("DG%d: %w", n, err)
-	}
-	if list.Tag != 0x5C {
-		return fmt.Errorf("DG%d: no tag list", n)
-	}
-	tags, err := tagList(list.Value)
-	if err != nil {
-		return fmt.Errorf("DG%d: %w", n, err)
-	}
-	known := map[uint32]bool{}
-	for _, t := range tags {
-		known[t] = true
-	}
-	parts, err := ber.Children(rest)
-	if err != nil {
-		return fmt.Errorf("DG%d: %w", n, err)
-	}
-	for _, p := range parts {
-		// A list of several values is wrapped in A0 and opens with their
-		// number.
-		if p.Tag != 0xA0 && !known[p.Tag] {
-			return fmt.Errorf("DG%d: element %X is not in its tag list", n, p.Tag)
-		}
-	}
-	return nil
-}
-
 // tagList splits the content of a tag list (5C).
 func tagList(b []byte) ([]uint32, error) {
 	var out []uint32

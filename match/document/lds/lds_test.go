@@ -54,7 +54,7 @@ func TestPublished(t *testing.T) {
 	if err != nil || d.Issuer != "NLD" || d.Number != "XI85935F8" {
 		t.Errorf("DG1: %+v %v", d, err)
 	}
-	if err := CheckDetails(11, x.DG11); err != nil {
+	if err := CheckGroup(11, x.DG11); err != nil {
 		t.Error(err)
 	}
 	if err := CheckGroup(16, x.DG16); err != nil {
@@ -80,9 +80,9 @@ func TestMalformed(t *testing.T) {
 		"DG1 of 81":        second(ParseMRZ(ber.Make(0x61, ber.Make(0x5F1F, bytes.Repeat([]byte("<"), 81))))),
 		"DG1 with newline": second(ParseMRZ(ber.Make(0x61, ber.Make(0x5F1F, append(bytes.Repeat([]byte("A"), 89), '\n'))))),
 		"DG1 empty":        second(ParseMRZ(nil)),
-		"DG11 unlisted":    CheckDetails(11, ber.Make(0x6B, ber.Make(0x5C, []byte{0x5F, 0x0E}), ber.Make(0x5F2B, []byte("19990817")))),
-		"DG11 no list":     CheckDetails(11, ber.Make(0x6B, ber.Make(0x5F0E, []byte("A")))),
-		"DG11 bad list":    CheckDetails(11, ber.Make(0x6B, ber.Make(0x5C, []byte{0x5F}))),
+		"DG11 unlisted":    CheckGroup(11, ber.Make(0x6B, ber.Make(0x5C, []byte{0x5F, 0x0E}), ber.Make(0x5F2B, []byte("19990817")))),
+		"DG11 no list":     CheckGroup(11, ber.Make(0x6B, ber.Make(0x5F0E, []byte("A")))),
+		"DG11 bad list":    CheckGroup(11, ber.Make(0x6B, ber.Make(0x5C, []byte{0x5F}))),
 		"DG7 empty":        CheckGroup(7, []byte{0x67, 0}),
 		"no such group":    CheckGroup(17, []byte{0x67, 0}),
 		"DG14 no set":      second(ParseDG14(ber.Make(0x6E, ber.Make(0x30)))),

@@ -115,8 +115,8 @@ func (s *SecurityInfos) take(value []byte) error {
 	case strings.HasPrefix(oid, oidPACE) && strings.Count(oid[len(oidPACE):], ".") == 1:
 		// Domain parameters have one arc less and state no protocol.
 		p := PACEInfo{Protocol: oid, Parameter: noParameter}
-		if len(parts) > 2 && parts[2].Tag == ber.Integer && len(parts[2].Value) == 1 {
-			p.Parameter = int(parts[2].Value[0])
+		if len(parts) > 2 && parts[2].Tag == ber.Integer {
+			p.Parameter = parameterID(parts[2].Value)
 		}
 		s.PACE = append(s.PACE, p)
 	case oid == oidTerminalAuth:
@@ -128,6 +128,18 @@ func (s *SecurityInfos) take(value []byte) error {
 		s.ActiveAuth, err = pki.OID(parts[2].Value)
 	}
 	return err
+}
+
+// parameterID reads a number of domain parameters, also one with leading
+// zeros; any above 127 is none of the standardized ones.
+func parameterID(v []byte) int {
+	for len(v) > 1 && v[0] == 0 {
+		v = v[1:]
+	}
+	if len(v) != 1 || v[0] >= 0x80 {
+		return noParameter
+	}
+	return int(v[0])
 }
 
 // ParseDG15 reads the active authentication key (ICAO 9303-10 section

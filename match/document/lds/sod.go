@@ -103,7 +103,7 @@ func ParseCOM(raw []byte) (*COM, error) {
 	c := &COM{Groups: map[int]bool{}}
 	listed := false
 	for _, p := range parts {
-		if p.Tag != 0x5C {
+		if p.Tag != tagTagList {
 			continue
 		}
 		listed = true
