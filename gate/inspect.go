@@ -162,9 +162,9 @@ func (in *inspector) open(ctx context.Context) error {
 		in.set(Check{a.Protocol, Successful, 0, a.Detail})
 		in.chipMapping()
 	}
-	if err == nil {
-		in.rollUpAccess()
-		return nil
+	if err == nil || a.CardSecurityFault != nil && errors.Is(err, a.CardSecurityFault) {
+		in.rollUpAccess() // EF.CardSecurity is no part of the access
+		return err
 	}
 	v := verdict(CheckAccess, err)
 	if a.Protocol != "" && !a.Established {

@@ -2,21 +2,57 @@ package gate
 
 import "context"
 
-// chipMapping is known with the access. The proof that comes with that mapping
-// is not judged yet, nor EF.CardSecurity, which would prove its key.
+// chipMapping notes what the access already tells of the chip authentication
+// mapping: that it was not used, or that EF.CardSecurity could not be read.
 func (in *inspector) chipMapping() {
-	cam := Check{CheckPACECAM, NotSupported, CodeProofNotOffered, ""}
-	if in.access.ChipMapping {
-		cam = Check{CheckPACECAM, Undetermined, CodeProofAlgorithm, "the proof of the mapping is not judged"}
+	switch fault := in.access.CardSecurityFault; {
+	case !in.access.ChipMapping:
+		in.set(Check{CheckPACECAM, NotSupported, CodeProofNotOffered, ""}, Check{CheckCardSecurity, NotSupported, CodeNotReadByPolicy, ""})
+	case fault != nil:
+		v := verdict(CheckCardSecurity, fault)
+		in.set(v)
+		in.set(proofVerdict(CheckPACECAM, fault))
 	}
-	in.set(cam, Check{CheckCardSecurity, NotSupported, CodeNotReadByPolicy, ""})
 }
 
-// proveChip proves that the chip is the one that was issued: chip
-// authentication where a proven DG14 promises it, else active authentication
-// by a proven DG15. After a successful chip authentication nothing more is
-// asked.
+// proveMapping judges EF.CardSecurity and, with the key that it proves, the
+// proof that came with PACE. F or U of the file is F or U of the proof.
+func (in *inspector) proveMapping(ctx context.Context) bool {
+	if !in.access.ChipMapping || in.access.CardSecurityFault != nil {
+		return false
+	}
+	checks, infos := in.kase.CardSecurity(in.access.CardSecurity)
+	in.set(checks...)
+	file, _ := in.out.Report.Get(CheckCardSecurity)
+	if file.Result != Successful {
+		file.ID, file.Detail = CheckPACECAM, "EF.CardSecurity is not proven"
+		in.set(file)
+		return false
+	}
+	if in.kase.PromisesPACE(in.access.CardAccess) {
+		in.downgraded("EF.CardSecurity")
+	}
+	detail, err := in.chip.ProveMapping(ctx, infos)
+	if err == nil {
+		in.set(Check{CheckPACECAM, Successful, 0, detail})
+		return true
+	}
+	v := proofVerdict(CheckPACECAM, err)
+	v.Code = asChipError(err).Code // nothing was sent: the status words say nothing
+	in.set(v)
+	return false
+}
+
+// proveChip proves that the chip is the one that was issued: by the proof that
+// came with PACE, else by chip authentication where a proven DG14 promises it,
+// else by active authentication with a proven DG15. After a success nothing
+// more is asked. After a failure the others still run, for the record: they
+// cannot outweigh it.
 func (in *inspector) proveChip(ctx context.Context) error {
+	if in.proveMapping(ctx) {
+		in.set(Check{CheckChipAuth, NotSupported, CodeProofNotNeeded, ""}, Check{CheckActiveAuth, NotSupported, CodeProofNotNeeded, ""})
+		return nil
+	}
 	proven, err := in.chipAuth(ctx)
 	if err != nil {
 		return err
@@ -57,7 +93,7 @@ func (in *inspector) chipAuth(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	if run && in.kase.PromisesPACE(in.access.CardAccess) {
-		in.downgraded()
+		in.downgraded("DG14")
 	}
 	if !run {
 		return false, nil
@@ -78,9 +114,9 @@ func (in *inspector) chipAuth(ctx context.Context) (bool, error) {
 	return false, nil
 }
 
-// downgraded marks a PACE that the signed files state and EF.CardAccess lacks.
-func (in *inspector) downgraded() {
-	c := Check{CheckPACE, Failed, CodeDowngrade, "DG14 states a PACE that EF.CardAccess lacks"}
+// downgraded marks a PACE that a signed file states and EF.CardAccess lacks.
+func (in *inspector) downgraded(by string) {
+	c := Check{CheckPACE, Failed, CodeDowngrade, by + " states a PACE that EF.CardAccess lacks"}
 	in.set(c)
 	c.ID = CheckAccess
 	in.set(c)

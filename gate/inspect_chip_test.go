@@ -148,7 +148,6 @@ func refusals() []refusal {
 
 // A chip that refuses one step gets what the contract says about that step.
 func TestInspectRefusals(t *testing.T) {
-	letters := map[string]gate.Result{"S": succ, "F": fail, "U": und, "N": none, "A": abrt}
 	for _, s := range subjects(t) {
 		base := s.inspect(&field{at: -1}, nil)
 		for _, r := range refusals() {
@@ -161,7 +160,7 @@ func TestInspectRefusals(t *testing.T) {
 			}
 			for _, w := range strings.Fields(r.want) {
 				id, letter, _ := strings.Cut(w, "=")
-				want[gate.CheckID(id)] = letters[letter]
+				want[gate.CheckID(id)] = letters()[letter]
 			}
 			in := s.inspect(&field{at: -1}, func(w *watched) {
 				w.refuse = map[string]*gate.ChipError{r.op: {Kind: r.kind, Code: gate.CodeChipStatus, Step: r.op, SW: r.sw}}
@@ -169,30 +168,6 @@ func TestInspectRefusals(t *testing.T) {
 			complete(t, in)
 			if d := differences(&in.Report, want); d != "" {
 				t.Errorf("%s, %s refused by kind %d, %04X: %s", r.subject, r.op, r.kind, r.sw, d)
-			}
-		}
-	}
-}
-
-// The chip authentication mapping is not judged: it proves nothing by itself
-// and takes nothing from another proof.
-func TestInspectChipMapping(t *testing.T) {
-	for _, s := range subjects(t)[:2] {
-		for _, refused := range []bool{false, true} {
-			in := s.inspect(&field{at: -1}, func(w *watched) {
-				w.cam = true
-				if refused {
-					e := &gate.ChipError{Kind: gate.ChipAlgorithm, Code: gate.CodeProofAlgorithm}
-					w.refuse = map[string]*gate.ChipError{"CA": e, "AA": e}
-				}
-			})
-			complete(t, in)
-			want := succ
-			if refused {
-				want = und
-			}
-			if in.Report.Result("chip.pace_cam") != und || in.Report.Result("chip") != want {
-				t.Errorf("%s, refused %v: pace_cam %s, chip %s", s.name, refused, in.Report.Result("chip.pace_cam"), in.Report.Result("chip"))
 			}
 		}
 	}
@@ -270,4 +245,9 @@ func TestNotOpened(t *testing.T) {
 			t.Errorf("%v: overall %s", err, got)
 		}
 	}
+}
+
+// letters are the results as tables write them.
+func letters() map[string]gate.Result {
+	return map[string]gate.Result{"S": succ, "F": fail, "U": und, "N": none, "A": abrt}
 }

@@ -112,7 +112,6 @@ type watched struct {
 	gate.Chip
 	f      *field
 	refuse map[string]*gate.ChipError
-	cam    bool
 }
 
 func (w watched) begin(op string) error {
@@ -127,9 +126,7 @@ func (w watched) Open(ctx context.Context, key gate.AccessKey) (gate.Access, err
 	if err := w.begin("open"); err != nil {
 		return gate.Access{}, err
 	}
-	a, err := w.Chip.Open(ctx, key)
-	a.ChipMapping = w.cam
-	return a, err
+	return w.Chip.Open(ctx, key)
 }
 
 func (w watched) ReadFile(ctx context.Context, f gate.File) ([]byte, error) {
@@ -315,7 +312,10 @@ func lostAccess(want map[gate.CheckID]gate.Result, base *gate.Report, e exchange
 	begins := slices.IndexFunc(plan, func(x exchange) bool { return x.apdu[1] == 0x22 || x.apdu[1] == 0x84 })
 	switch {
 	case e.index < begins:
-		unknown = append(unknown, gate.CheckPACE, gate.CheckBAC, gate.CheckTerminalAuth)
+		unknown = append(unknown, gate.CheckPACE, gate.CheckBAC)
+		if atrInfo := e.apdu[1] == 0xB0 && e.apdu[2] == 0x81; !atrInfo || base.Result(gate.CheckTerminalAuth) == none {
+			unknown = append(unknown, gate.CheckTerminalAuth) // EF.CardAccess, which announces it, comes before EF.ATR/INFO
+		}
 	case e.protected():
 		unknown = nil
 	default:
