@@ -82,13 +82,29 @@ func apply(names map[string][]*inode, e *Event) {
 		for i := range f.pending {
 			f.durable = write(f.durable, &f.pending[i])
 		}
-		f.pending, f.named = nil, true
-		names[e.File] = all[len(all)-1:]
+		f.pending = nil
+		if !f.named {
+			syncFolder(names)
+		}
 	case Delete:
 		f.deleted = true
 		if e.Hard {
 			delete(names, e.File)
 		}
+	}
+}
+
+// syncFolder makes every name durable, and that others are gone: SQLite syncs
+// the folder with the first sync of a log.
+func syncFolder(names map[string][]*inode) {
+	for name, all := range names {
+		f := all[len(all)-1]
+		if f.deleted {
+			delete(names, name)
+			continue
+		}
+		f.named = true
+		names[name] = []*inode{f}
 	}
 }
 

@@ -25,6 +25,7 @@ type Shot struct {
 	Noise            float64 // of the sensor, 0..1
 	Grain            uint64  // seed of the noise
 	Behind           Behind
+	Screen           [3]float64 // light of a screen below the camera: red, green, blue
 }
 
 // Behind is what is behind the person.
@@ -233,6 +234,8 @@ func (sc *scene) shade(p, dir vec, m material) vec {
 	front := max(0, n.z)
 	ambient := vec{0.24, 0.25, 0.27}.times(0.5 + 0.5*sky).add(vec{0.30, 0.29, 0.28}.times(front)).times((1 - 0.72*sc.s.Hard) * open)
 	lit := colour.mul(ambient.add(vec{0.98, 0.95, 0.90}.times(diffuse * hard)))
+	screen := vec{0, -0.3, 1}.unit()
+	lit = lit.add(colour.mul(vec{sc.s.Screen[0], sc.s.Screen[1], sc.s.Screen[2]}).times(max(0, n.dot(screen)) * open))
 	half := sc.light.sub(dir).unit()
 	shine := math.Pow(max(0, n.dot(half)), 8+gloss*110) * gloss * 0.55
 	return lit.add(vec{1, 1, 1}.times(shine * (0.3 + 0.7*hard) * open))

@@ -52,16 +52,22 @@ func Live(p Person, base Shot, n, width, height int) []*image.RGBA {
 func Nobody(n, width, height int) []*image.RGBA {
 	out := make([]*image.RGBA, n)
 	for i := range out {
-		sc := &scene{head: &head{s: Shot{Behind: Hall, Noise: 0.3, Grain: uint64(i)}}, w: width, h: height}
-		out[i] = image.NewRGBA(image.Rect(0, 0, width, height))
-		rows(height, func(y int) {
-			rnd := rand.New(rand.NewPCG(uint64(i), uint64(y)))
-			for x := range width {
-				c := sc.develop(sc.behind(float64(x)/float64(width), float64(y)/float64(width)), rnd)
-				out[i].SetRGBA(x, y, color.RGBA{byte(c.x), byte(c.y), byte(c.z), 255})
-			}
-		})
+		out[i] = hall(i, width, height)
 	}
+	return out
+}
+
+// hall draws what is behind everybody; moment seeds the noise.
+func hall(moment, width, height int) *image.RGBA {
+	sc := &scene{head: &head{s: Shot{Behind: Hall, Noise: 0.3, Grain: uint64(moment)}}, w: width, h: height}
+	out := image.NewRGBA(image.Rect(0, 0, width, height))
+	rows(height, func(y int) {
+		rnd := rand.New(rand.NewPCG(uint64(moment), uint64(y)))
+		for x := range width {
+			c := sc.develop(sc.behind(float64(x)/float64(width), float64(y)/float64(width)), rnd)
+			out.SetRGBA(x, y, color.RGBA{byte(c.x), byte(c.y), byte(c.z), 255})
+		}
+	})
 	return out
 }
 
@@ -74,41 +80,6 @@ func Two(left, right Person, n, width, height int) []*image.RGBA {
 		draw.Draw(a[i], image.Rect(width/2, 0, width, height), b[i], image.Pt(width/2, 0), draw.Src)
 	}
 	return a
-}
-
-// Printed draws somebody's picture on paper, held before the camera.
-func Printed(p Person, n, width, height int) []*image.RGBA {
-	paper := Draw(p, Shot{Size: 0.25, Y: -0.03}, height*3/4, height*15/16)
-	out := Nobody(n, width, height)
-	for i, img := range out {
-		t := 2 * math.Pi * float64(i) / float64(2*n)
-		sin, cos := math.Sincos(0.05 + 0.02*math.Sin(t))
-		cx, cy := float64(width)*(0.5+0.01*math.Sin(t)), float64(height)*0.52
-		pw, ph := float64(paper.Rect.Dx()), float64(paper.Rect.Dy())
-		rows(height, func(y int) {
-			for x := range width {
-				dx, dy := float64(x)-cx, float64(y)-cy
-				u, v := cos*dx+sin*dy+pw/2, -sin*dx+cos*dy+ph/2
-				if u < -12 || v < -12 || u >= pw+12 || v >= ph+12 {
-					continue
-				}
-				c := color.RGBA{214, 212, 206, 255} // the paper's edge
-				if u >= 0 && v >= 0 && u < pw && v < ph {
-					c = ink(paper.RGBAAt(int(u), int(v)), u/pw+v/ph)
-				}
-				img.SetRGBA(x, y, c)
-			}
-		})
-	}
-	return out
-}
-
-// ink is what print makes of a colour: flat blacks and whites, with the sheen
-// of the paper across.
-func ink(c color.RGBA, along float64) color.RGBA {
-	sheen := 26 * bump(along, 1.1, 0.5)
-	f := func(v byte) byte { return byte(clamp(38+0.66*float64(v)+sheen, 0, 255)) }
-	return color.RGBA{f(c.R), f(c.G), f(c.B), 255}
 }
 
 // ToAndFro plays pictures forwards and backwards, so that a loop has no jump.
