@@ -11,7 +11,7 @@ DESTDIR ?=
 FUZZTIME ?= 30s
 DEMOFLAGS := $(if $(ONCE),--once) $(if $(JSON),--json)
 
-.PHONY: help setup build demo demo-face test lint soak fuzz install uninstall clean bench-list bench-offline bench-face
+.PHONY: help setup build demo demo-face test lint soak fuzz install uninstall clean bench-list bench-offline bench-face bench-read
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -57,6 +57,12 @@ bench-list:
 bench-face: setup
 	@scripts/face-yardstick
 	@$(GO) test -run '^$$' -bench Face -benchtime 1x ./match/face/
+
+# Documents read over a private card reader daemon, against the least time that
+# the chip needs: NAME WALL ms FLOOR RATIO, APDUs, host CPU. Takes ten minutes;
+# fails when a limit is not held. BENCHFLAGS="--direct --profile vnm" for less.
+bench-read: setup build
+	@$(SUDO) $(BIN)/gatesim bench read $(BENCHFLAGS)
 
 bench-offline:
 	$(GO) test -run '^$$' -bench . -benchtime 2s ./offline/ ./uplink/

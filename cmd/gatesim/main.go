@@ -37,7 +37,7 @@ func root() *cobra.Command {
 		SilenceErrors: true,
 		Args:          cobra.NoArgs,
 	}
-	cmd.AddCommand(demoCommand(), cardCommand())
+	cmd.AddCommand(demoCommand(), cardCommand(), benchCommand())
 	return cmd
 }
 

@@ -107,7 +107,7 @@ func (s *Session) proveSession(ctx context.Context) error {
 	e := files[gate.FileDG1]
 	c := selectFile(e.id)
 	if s.reads.shortEF == yes && s.place.folder == folderApplication {
-		c = command{ins: insReadBinary, p1: 0x80 | e.short, ne: s.reads.first(e.limit)}
+		c = command{ins: insReadBinary, p1: 0x80 | e.short, ne: s.first(e.limit)}
 	}
 	r, err := s.must(ctx, stepCA, c)
 	if err != nil {

@@ -34,6 +34,7 @@ type Session struct {
 	dead  *gate.ChipError
 	place place
 	reads reading
+	kind  kind // type of chip; the zero kind before EF.CardAccess was looked for
 }
 
 var _ gate.Chip = (*Session)(nil)
@@ -42,25 +43,39 @@ var _ gate.Chip = (*Session)(nil)
 type Options struct {
 	// Rand gives nonces and ephemeral keys; nil means crypto/rand.
 	Rand io.Reader
-	// MaxRead bounds how many bytes one READ BINARY asks for; 0 means
-	// DefaultMaxRead. At most 223, no command is of extended length: for
-	// readers that cannot carry those.
+	// MaxRead bounds how many bytes one READ BINARY asks for; 0 means as
+	// many as the chip states, or DefaultMaxRead where it states nothing. At
+	// most 223, no command is of extended length: for readers that cannot
+	// carry those.
 	MaxRead int
+	// Memory is shared by the sessions of one reader, so that it learns how
+	// types of chips are read; nil remembers nothing.
+	Memory *Memory
 }
 
-// DefaultMaxRead is how much one READ BINARY asks for where chip and reader
-// know extended length. Beyond it, the time of a read hardly shrinks.
-const DefaultMaxRead = 4096
+const (
+	// DefaultMaxRead is how much one READ BINARY asks for where chip and
+	// reader know extended length and EF.ATR/INFO says nothing of it. Beyond
+	// it, the time of a read hardly shrinks.
+	DefaultMaxRead = 4096
+	// mostRead is what a protected answer of 32 KiB has room for, the most
+	// that readers are known to carry.
+	mostRead = 0x7F00
+)
 
 // New makes a session over t. Nothing is sent before Open.
 func New(t gate.Transmitter, opts Options) *Session {
 	if opts.Rand == nil {
 		opts.Rand = rand.Reader
 	}
-	if opts.MaxRead <= 0 || opts.MaxRead > 0x7FFF {
-		opts.MaxRead = DefaultMaxRead
+	if opts.MaxRead <= 0 || opts.MaxRead > mostRead {
+		opts.MaxRead = mostRead
 	}
-	return &Session{t: t, opts: opts, reads: reading{chunk: opts.MaxRead}}
+	s := &Session{t: t, opts: opts, reads: reading{chunk: min(opts.MaxRead, DefaultMaxRead)}}
+	if opts.MaxRead <= maxProtectedShort {
+		s.reads.shortOnly = true
+	}
+	return s
 }
 
 // Stats counts what went over the air so far.
@@ -68,6 +83,8 @@ func (s *Session) Stats() gate.ChipStats { return s.stats }
 
 // Close forgets all keys. The session cannot be used afterwards.
 func (s *Session) Close() {
+	s.remember()
+	s.kind = kind{}
 	s.dropSecure()
 	s.key.Wipe()
 	s.key = gate.AccessKey{}

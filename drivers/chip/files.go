@@ -54,11 +54,15 @@ const maxReopened = 1
 
 // reading is what the session has learned about the chip's reads.
 type reading struct {
-	chunk    int  // largest read that may work
-	extended bool // extended length is known to work
-	exact    bool // reads past the end are refused
-	shortEF  trit // READ BINARY by short file identifier
-	reopened int
+	chunk     int  // largest read that may work
+	worked    int  // largest read that has worked
+	extended  bool // extended length is known to work
+	shortOnly bool // extended length is refused
+	exact     bool // reads past the end are refused
+	shortEF   trit // READ BINARY by short file identifier
+	cut       int  // how much an answer brought that brought too little
+	reopened  int
+	lost      int // the read by which the session was lost
 	// ahead holds the first bytes of a file that were read early, to prove
 	// chip authentication.
 	ahead     []byte
@@ -80,9 +84,17 @@ func (r *reading) learn(ne int) {
 	}
 }
 
-func (r *reading) noExtended() {
-	r.extended = false
+func (r *reading) noExtended() { r.extended, r.shortOnly = false, true }
+
+// loses notes that a read of ne bytes has cost the session. What follows asks
+// for little, and never past the end of a file.
+func (r *reading) loses(ne int) {
+	r.lost, r.exact = ne, true
+	r.noExtended()
 	r.chunk = min(r.chunk, maxProtectedShort)
+	if ne <= r.chunk {
+		r.chunk = 192
+	}
 }
 
 func (r *reading) forget() {
@@ -90,27 +102,81 @@ func (r *reading) forget() {
 	r.ahead, r.aheadFile = nil, gate.FileNone
 }
 
-// first is how much the first read of a file asks for.
-func (r *reading) first(limit int) int {
-	switch {
-	case r.exact:
-		return headerNe
-	case r.extended:
-		return min(r.chunk, limit)
+// apply takes over what is known of the type of chip.
+func (r *reading) apply(t traits) {
+	if t.chunk > 0 {
+		r.chunk, r.worked = min(r.chunk, t.chunk), min(r.chunk, t.chunk)
 	}
-	return min(r.chunk, maxProtectedShort)
+	r.extended, r.exact, r.shortEF = r.extended || t.extended, r.exact || t.exact, t.shortEF
+	if t.short {
+		r.noExtended()
+	}
 }
+
+// largest is how much one read may ask for now.
+func (s *Session) largest() int {
+	if s.reads.shortOnly {
+		return min(s.reads.chunk, s.shortRoom())
+	}
+	return s.reads.chunk
+}
+
+// shortRoom is how many bytes a protected answer of short length carries.
+func (s *Session) shortRoom() int {
+	if s.sm == nil {
+		return maxProtectedShort
+	}
+	return s.sm.suite.shortRoom()
+}
+
+// first is how much the first read of a file asks for.
+func (s *Session) first(limit int) int {
+	switch {
+	case s.reads.exact:
+		return headerNe
+	case s.reads.extended:
+		return min(s.largest(), limit)
+	}
+	return min(s.largest(), s.shortRoom())
+}
+
+// rungs are the lengths that chips in the field are known to stop at.
+func (s *Session) rungs() []int { return []int{2048, 1024, 512, s.shortRoom(), 192, 128, 64} }
 
 // smaller lists what to ask for when a read of ne bytes is refused. A
 // Ukrainian chip wants at most 192.
-func smaller(ne int) []int {
+func (s *Session) smaller(ne int) []int {
 	sizes := []int{ne}
-	for _, n := range []int{1024, maxProtectedShort, 192, 128, 64} {
+	for _, n := range s.rungs() {
 		if n < ne {
 			sizes = append(sizes, n)
 		}
 	}
 	return sizes
+}
+
+// remember keeps what is known of the type of chip for the next document. Where
+// a session was lost by a read, the next one tries a smaller one; where
+// nothing was read, nothing is known; what ended in nonsense is forgotten.
+func (s *Session) remember() {
+	switch {
+	case s.kind == (kind{}):
+		return
+	case s.dead != nil && s.dead.Kind == gate.ChipNonsense:
+		s.opts.Memory.drop(s.kind)
+		return
+	case s.reads.worked == 0 && s.reads.lost == 0:
+		return
+	}
+	r := s.reads
+	t := traits{chunk: r.chunk, extended: r.extended, short: r.shortOnly, exact: r.exact, shortEF: r.shortEF}
+	switch {
+	case r.lost > 1024:
+		t = traits{chunk: 1024, extended: true, shortEF: r.shortEF}
+	case r.lost > maxProtectedShort:
+		t = traits{chunk: maxProtectedShort, short: true, shortEF: r.shortEF}
+	}
+	s.opts.Memory.keep(s.kind, t)
 }
 
 // ReadFile reads one whole file under secure messaging: as many bytes as its
@@ -202,7 +268,7 @@ func (r fileRead) start() ([]byte, error) {
 
 // firstReads lists the first read and the one of the header alone.
 func (r fileRead) firstReads(p1 byte) []command {
-	first := command{ins: insReadBinary, p1: p1, ne: r.reads.first(r.ef.limit)}
+	first := command{ins: insReadBinary, p1: p1, ne: r.first(r.ef.limit)}
 	if first.ne <= headerNe {
 		return []command{first}
 	}
@@ -216,7 +282,10 @@ func (r fileRead) begun(got response, refused bool) ([]byte, error) {
 	if len(got.data) == 0 {
 		return nil, nonsense(r.step, "an empty file")
 	}
-	if refused {
+	// The header alone was given. Either reads past the end are refused, or
+	// the first one was too long: which of the two shows where a length is
+	// refused that has worked elsewhere.
+	if asked := r.first(r.ef.limit); refused && asked <= r.reads.worked {
 		r.reads.exact = true
 	}
 	return got.data, nil
@@ -256,13 +325,13 @@ func (r fileRead) rest(buf []byte, total int) ([]byte, error) {
 
 // next reads up to want bytes at offset, at least one.
 func (r fileRead) next(offset, want int) ([]byte, error) {
-	want = min(want, r.reads.chunk)
+	want = min(want, r.largest())
 	odd := offset > maxEvenOffset
 	if !odd {
 		want = min(want, maxEvenOffset+1-offset)
 	}
 	var tries []command
-	for _, n := range smaller(want) {
+	for _, n := range r.smaller(want) {
 		tries = append(tries, readAt(offset, n))
 	}
 	got, refused, err := r.ranged(r.ctx, r.step, tries, r.selectIt)
@@ -274,9 +343,6 @@ func (r fileRead) next(offset, want int) ([]byte, error) {
 	case !got.readable():
 		return nil, statusFault(r.step, got.sw)
 	}
-	if refused && len(got.data) <= r.reads.chunk {
-		r.reads.chunk = max(len(got.data), 64)
-	}
 	data := got.data
 	if odd {
 		if data, err = ber.Expect(got.data, doDiscretionary); err != nil || len(data) == 0 {
@@ -286,7 +352,22 @@ func (r fileRead) next(offset, want int) ([]byte, error) {
 	if len(data) > want {
 		return nil, nonsense(r.step, "%d bytes where %d were asked for", len(data), want)
 	}
+	r.sized(len(data), want, refused)
 	return data, nil
+}
+
+// sized learns from a read that brought n bytes where want were asked for. A
+// chip that gives the same number twice will not give more.
+func (r fileRead) sized(n, want int, refused bool) {
+	s := &r.reads
+	s.worked = max(s.worked, n)
+	switch {
+	case n == want:
+		return
+	case refused || s.cut == n:
+		s.chunk = min(s.chunk, max(n, 64))
+	}
+	s.cut = n
 }
 
 const (

@@ -6,7 +6,6 @@ import (
 	"errors"
 
 	"gateagent/gate"
-	"gateagent/internal/ber"
 )
 
 const (
@@ -147,105 +146,6 @@ func (s *Session) enter(ctx context.Context, step string, to folder) error {
 		return fault(gate.ChipUnsupported, gate.CodeNoApplication, step, r.sw, nil)
 	}
 	return refused(step, r.sw)
-}
-
-// cardAccess finds and reads EF.CardAccess; nil when the chip has none. The
-// file can be selected at once on most chips, some want the master file
-// selected first (and others refuse just that with 6D00), some the
-// application.
-func (s *Session) cardAccess(ctx context.Context) ([]byte, error) {
-	for _, before := range []func() error{
-		func() error { return nil },
-		func() error { _, err := s.plain(ctx, stepCardAccess, selectMaster()); return err },
-		func() error { return s.enterPlain(ctx) },
-	} {
-		if err := before(); err != nil {
-			return nil, err
-		}
-		r, err := s.plain(ctx, stepCardAccess, selectFile(files[gate.FileCardAccess].id))
-		if err != nil {
-			return nil, err
-		}
-		if !r.ok() {
-			continue
-		}
-		raw, err := s.readPlain(ctx)
-		if raw != nil || err != nil {
-			return raw, err
-		}
-	}
-	return nil, nil
-}
-
-// readPlain reads the selected EF.CardAccess; nil when the chip refuses. It
-// asks for more than the file has, in extended length: so it learns, before
-// any session could be lost by it, whether the chip knows extended length and
-// bears reads past the end.
-func (s *Session) readPlain(ctx context.Context) ([]byte, error) {
-	var r response
-	for _, ne := range s.plainSizes() {
-		var err error
-		if r, err = s.readPlainAt(ctx, 0, ne); err != nil {
-			return nil, err
-		}
-		if len(r.data) > 0 {
-			s.reads.learn(ne)
-			break
-		}
-		if ne > maxShortNe {
-			s.reads.noExtended()
-		} else {
-			s.reads.exact = true
-		}
-	}
-	if len(r.data) == 0 {
-		return nil, nil
-	}
-	_, header, length, err := ber.Header(r.data)
-	if err != nil {
-		return nil, fault(gate.ChipNonsense, gate.CodeChipNonsense, stepCardAccess, 0, err)
-	}
-	total := header + length
-	if total > files[gate.FileCardAccess].limit {
-		return nil, fault(gate.ChipNonsense, gate.CodeTooLarge, stepCardAccess, 0, nil)
-	}
-	raw := r.data
-	for range total { // every read brings at least one byte
-		if len(raw) >= total {
-			break
-		}
-		r, err := s.readPlainAt(ctx, len(raw), min(total-len(raw), maxShortNe))
-		if err != nil {
-			return nil, err
-		}
-		if len(r.data) == 0 {
-			return nil, nonsense(stepCardAccess, "%d bytes where %d are declared", len(raw), total)
-		}
-		raw = append(raw, r.data...)
-	}
-	return raw[:total], nil
-}
-
-func (s *Session) plainSizes() []int {
-	if s.opts.MaxRead > maxProtectedShort {
-		return []int{s.opts.MaxRead, maxShortNe, headerNe}
-	}
-	return []int{maxShortNe, headerNe}
-}
-
-// readPlainAt gives empty data when the chip refuses.
-func (s *Session) readPlainAt(ctx context.Context, offset, ne int) (response, error) {
-	r, err := s.plain(ctx, stepCardAccess, command{ins: insReadBinary, p1: byte(offset >> 8), p2: byte(offset), ne: ne})
-	if err != nil {
-		return r, err
-	}
-	if !r.ok() && r.sw != swEndOf {
-		return response{sw: r.sw}, nil
-	}
-	if len(r.data) > ne {
-		return r, nonsense(stepCardAccess, "%d bytes where %d were asked for", len(r.data), ne)
-	}
-	return r, nil
 }
 
 // reopen runs the whole access again after the chip dropped the session, with

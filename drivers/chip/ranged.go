@@ -27,7 +27,7 @@ func (s *Session) ranged(ctx context.Context, step string, tries []command, agai
 			}
 		}
 		if !lengthRefused(r.sw) {
-			if r.readable() && tries[i].protectedExtended() {
+			if r.readable() && s.sm.extended(tries[i]) {
 				s.reads.extended = true
 			}
 			return r, refused, nil
@@ -47,12 +47,13 @@ func (s *Session) ranged(ctx context.Context, step string, tries []command, agai
 // messaging. Whether the chip counted the refused command is unknown: it may
 // not have seen a protected command at all, have counted command and answer,
 // or the command alone. Where it has closed the session, access runs again,
-// once. Anything else ends the session.
+// once, and no long command is tried any more. Anything else ends the session.
 func (s *Session) resume(ctx context.Context, step string, tries []command, i int, before []byte, again func() error) (response, int, error) {
-	if tries[i].protectedExtended() {
+	next := i + 1
+	if s.sm.extended(tries[i]) && !s.reads.extended {
 		s.reads.noExtended()
+		next = s.nextShort(tries, i)
 	}
-	next := nextShort(tries, i)
 	var sw uint16
 	for _, counted := range []int{0, 2, 1} {
 		for next < len(tries) {
@@ -72,21 +73,17 @@ func (s *Session) resume(ctx context.Context, step string, tries []command, i in
 				return open, next, nil
 			}
 			sw = r.sw
-			if !lengthRefused(sw) {
+			if !lengthRefused(sw) || next+1 == len(tries) {
 				break
 			}
-			after := nextShort(tries, next)
-			if after == len(tries) {
-				break
-			}
-			next = after
+			next++
 		}
 	}
+	next = s.nextShort(tries, i)
 	if next == len(tries) || s.reads.reopened >= maxReopened {
 		return response{}, i, s.die(fault(gate.ChipNonsense, gate.CodeSecureMessaging, step, sw, errUnprotected))
 	}
-	s.reads.noExtended()
-	s.reads.exact = true
+	s.reads.loses(tries[i].ne)
 	if err := s.reopen(ctx, step); err != nil {
 		return response{}, i, err
 	}
@@ -100,8 +97,8 @@ func (s *Session) resume(ctx context.Context, step string, tries []command, i in
 }
 
 // nextShort finds the next try that needs no extended length.
-func nextShort(tries []command, i int) int {
-	for i++; i < len(tries) && tries[i].protectedExtended(); i++ {
+func (s *Session) nextShort(tries []command, i int) int {
+	for i++; i < len(tries) && tries[i].ne > maxProtectedShort && !tries[i].short; i++ {
 	}
 	return i
 }

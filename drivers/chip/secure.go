@@ -105,19 +105,27 @@ func (m *secure) wrap(c command) []byte {
 	msg := append(pad(header, m.suite.blockSize()), objects...)
 	objects = append(objects, ber.Make(doMAC, m.sum(msg))...)
 	out := command{cla: header[0], ins: c.ins, p1: c.p1, p2: c.p2, data: objects, ne: maxShortNe}
-	if c.protectedExtended() || out.extended() {
+	if m.extended(c) || out.extended() {
 		out.ne = maxNe
 	}
 	return out.encode(false)
 }
 
-// protectedExtended says whether the protected command needs extended length.
-func (c command) protectedExtended() bool { return c.ne > maxProtectedShort && !c.short }
+// extended says whether the protected command needs extended length.
+func (m *secure) extended(c command) bool { return c.ne > m.suite.shortRoom() && !c.short }
 
 // maxProtectedShort is how many bytes of data a protected answer of 256 bytes
-// can carry with either cipher: 3 bytes header, 1 padding indicator, 224
+// can carry with any cipher: 3 bytes header, 1 padding indicator, 224
 // cryptogram, 4 status, 10 MAC.
 const maxProtectedShort = 223
+
+// shortRoom is the same for one cipher: the cryptogram of 3DES has 232 bytes.
+func (u suite) shortRoom() int {
+	if u == suite3DES {
+		return 231
+	}
+	return maxProtectedShort
+}
 
 // unwrap proves and opens a response. The protected status counts; the one
 // outside may have been changed on the way.
