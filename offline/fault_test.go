@@ -29,6 +29,8 @@ func TestMain(m *testing.M) {
 		os.Exit(appendForever(dir))
 	case "hold":
 		os.Exit(holdFolder(dir))
+	case "workload":
+		os.Exit(workload(dir))
 	}
 	os.Exit(m.Run())
 }
