@@ -100,18 +100,26 @@ func (p *mappingProof) judge(key *chipKey) error {
 
 // mappingKey finds the chip's key: that on the curve in use whose identifier
 // is the number of the domain parameters. A key without identifier counts
-// where it is the only one. Nil means that there is none.
+// where it is the only one on the curve. Nil means that there is none.
 func mappingKey(cardSecurity []byte, choice *paceChoice) (*chipKey, error) {
 	all, err := readCAInfos(cardSecurity)
 	if err != nil {
 		return nil, err
 	}
+	var on []chipKey
 	for _, k := range all.keys {
-		if k.domain.same(choice.domain) && (k.id == choice.id || k.id == noID && all.count == 1) {
+		if !k.domain.same(choice.domain) {
+			continue
+		}
+		if k.id == choice.id {
 			return &k, nil
 		}
+		on = append(on, k)
 	}
-	if all.count > len(all.keys) {
+	switch {
+	case len(on) == 1 && on[0].id == noID:
+		return &on[0], nil
+	case all.count > len(all.keys):
 		return nil, errCAUnknown
 	}
 	return nil, nil
