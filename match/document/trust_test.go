@@ -225,6 +225,82 @@ func TestRevocation(t *testing.T) {
 	}
 }
 
+// A CSCA takes a new name with a new key. Its list speaks for the signers under
+// the old name where link certificates, or the list itself, tie the names
+// together (ICAO 9303-12 appendix D.1.2.3), and only then.
+func TestRevocationAcrossNames(t *testing.T) {
+	a := authority(t, "VNM")
+	cfg := a.Config
+	cfg.Name = "CSCA of another name"
+	next := must[*doc.Authority](t)(doc.NewAuthority(302, cfg))
+	card := must[*doc.Document](t)(world().VietnamID(holder))
+	mine := must[*doc.State](t)(world().State("VNM")).Signer.Serial
+	silent := must[[]byte](t)(next.CRL(day(2026, 6, 1), day(2026, 7, 1), 1))
+	named := must[[]byte](t)(next.CRL(day(2026, 6, 1), day(2026, 7, 1), 1, mine))
+	link := must[[]byte](t)(a.Link(next))
+	for _, c := range []struct {
+		name  string
+		files map[string][]byte
+		want  string
+	}{
+		{"no tie", map[string][]byte{"n.cer": next.Certificate, "l.crl": named}, "ds.revocation=U/1408"},
+		{"link", map[string][]byte{"l.cer": link, "l.crl": silent}, "ds.revocation=S"},
+		{"link and new anchor", map[string][]byte{"l.cer": link, "n.cer": next.Certificate, "l.crl": silent}, "ds.revocation=S"},
+		{"link, names the signer", map[string][]byte{"l.cer": link, "l.crl": named}, "ds.revocation=F/1407"},
+	} {
+		c.files["a.cer"] = a.Certificate
+		trust, _ := load(t, c.files)
+		r := report{}
+		r.add(NewJudge(trust).NewCase(now).SecurityObject(card.File(chip.FileSOD))...)
+		r.expect(t, "ds.signature=S "+c.want)
+		if t.Failed() {
+			t.Fatal(c.name)
+		}
+	}
+}
+
+// Revoking a CSCA revokes what it signed, also by way of a link certificate.
+func TestRevokedCSCA(t *testing.T) {
+	a := authority(t, "VNM")
+	cfg := a.Config
+	cfg.Name = "CSCA that follows"
+	next := must[*doc.Authority](t)(doc.NewAuthority(303, cfg))
+	serial := func(der []byte) *big.Int {
+		return new(big.Int).SetBytes(must[*pki.Certificate](t)(pki.ParseCertificate(der)).Serial)
+	}
+	trust, _ := load(t, map[string][]byte{
+		"a.cer": a.Certificate, "l.cer": must[[]byte](t)(a.Link(next)),
+		"a.crl": must[[]byte](t)(a.CRL(day(2026, 6, 1), day(2026, 7, 1), 1, serial(a.Certificate))),
+	})
+	for name, by := range map[string]*doc.Authority{"under the revoked key": a, "under one that it linked": next} {
+		s := must[*doc.Signer](t)(by.NewSigner("DS", time.Time{}, time.Time{}))
+		m := message{signer: must[*pki.Certificate](t)(pki.ParseCertificate(s.Certificate))}
+		r := report{}
+		r.add(trust.judgeSigner(now, m)...)
+		r.expect(t, "ds.signature=S ds.revocation=F/1407 ds=F/1407")
+		if t.Failed() {
+			t.Fatal(name)
+		}
+	}
+}
+
+// A document without its signer's certificate is judged by one of the folder.
+func TestSignerFromFolder(t *testing.T) {
+	state := must[*doc.State](t)(world().State("VNM"))
+	for name, so := range map[string]doc.SecurityObject{"by number": {NoSigner: true}, "by key": {NoSigner: true, ByKeyID: true}} {
+		card := must[*doc.Document](t)(world().VietnamID(holder, func(f *doc.Profile) { f.SOD = so }))
+		files := map[string][]byte{"a.cer": state.Authority.Certificate}
+		trust, _ := load(t, files)
+		read(NewJudge(trust).NewCase(now), card, gate.Scan{}).expect(t, "sod.signature=U/1305 ds.signature=U/1305")
+		files["ds.cer"] = state.Signer.Certificate
+		trust, log := load(t, files)
+		read(NewJudge(trust).NewCase(now), card, gate.Scan{}).expect(t, "sod=S ds.signature=S issuer=S")
+		if t.Failed() || log.count() != 0 || trust.Certificates() != 1 {
+			t.Fatal(name, log)
+		}
+	}
+}
+
 // Who may sign what: a CSCA or master list signer is no document signer.
 func TestSignerUsage(t *testing.T) {
 	vn, de := authority(t, "VNM"), authority(t, "D")

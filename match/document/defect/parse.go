@@ -142,7 +142,11 @@ func parseDefect(t ber.TLV) (Defect, error) {
 	if t.Tag != ber.Sequence && t.Tag != 0xA0 {
 		return Defect{}, fmt.Errorf("element %X where a defect was expected", t.Tag)
 	}
-	kind, rest, err := take(t.Value, ber.OID)
+	body := t.Value
+	if inner, err := ber.One(body); err == nil && t.Tag == 0xA0 && inner.Tag == ber.Sequence {
+		body = inner.Value // the tag is explicit: the module does not say which
+	}
+	kind, rest, err := take(body, ber.OID)
 	if err != nil {
 		return Defect{}, err
 	}
