@@ -41,7 +41,8 @@ type State struct {
 // NewWorld makes a world. Keys are made when first needed.
 func NewWorld(seed int64) *World { return &World{seed: seed, states: map[string]*State{}} }
 
-// StateCodes lists the countries that every world has.
+// StateCodes lists the countries whose trust is written where none are named;
+// every world also has SWE and USA.
 func StateCodes() []string { return []string{"VNM", "UTO", "D", "FRA", "NLD"} }
 
 // builtin gives the country's certificate profile: among them every family
@@ -67,6 +68,12 @@ func builtin(code string) (AuthorityConfig, bool) {
 	case "NLD":
 		cfg.Country = "NL"
 		cfg.CA, cfg.Signer = ecdsa("P-384", false, crypto.SHA384), ecdsa("P-256", false, crypto.SHA256)
+	case "SWE":
+		cfg.Country = "SE"
+		cfg.CA, cfg.Signer = ecdsa("brainpoolP512r1", true, crypto.SHA512), ecdsa("brainpoolP512r1", true, crypto.SHA512)
+	case "USA":
+		cfg.Country = "US"
+		cfg.CA, cfg.Signer = Algorithm{RSA: 4096, Hash: crypto.SHA256}, Algorithm{RSA: 2048, Hash: crypto.SHA256}
 	default:
 		return AuthorityConfig{}, false
 	}
