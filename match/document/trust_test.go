@@ -358,6 +358,31 @@ func TestGermanMasterList(t *testing.T) {
 	}
 }
 
+// Each of the 588 certificates is trusted, or a reason says why not. Of the
+// fourteen, twelve are link certificates from a CSCA whose own certificate the
+// list does not hold (no certificate of the list verifies them), and two are
+// cross certificates between Bermuda and the United Kingdom.
+func TestGermanMasterListReasons(t *testing.T) {
+	de := authority(t, "D")
+	trust, _ := load(t, map[string][]byte{"DE.ml": signList(t, de, germanList(t)), "de.cer": de.Certificate})
+	got := map[string]int{}
+	for _, c := range trust.Inventory(now.Now).Certificates {
+		got[c.Role]++
+		if c.Role == "refused" || c.State != "valid" {
+			got[string(c.Reason)+" "+c.State]++
+		}
+		if (c.Role == "refused") != (c.Reason != "") || c.Reason != "" && c.Reason.Text() == "" {
+			t.Errorf("%s %s: %s without a reason", c.Country, c.Name, c.Role)
+		}
+	}
+	for what, n := range map[string]int{"anchor": 375 + 1, "link": 199, "refused": 14, "no_issuer valid": 12, "other_country valid": 2} {
+		if got[what] != n {
+			t.Errorf("%d are %s, want %d", got[what], what, n)
+		}
+	}
+	t.Log(got)
+}
+
 func TestUnknownAlgorithms(t *testing.T) {
 	// A card whose hash, signature or curve nobody here knows is undetermined,
 	// never forged. The object identifiers are turned into ones of the same
