@@ -6,6 +6,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"golang.org/x/text/unicode/norm"
 )
 
 // sample is one entry of testdata/mrz.txt: published specimens.
@@ -262,6 +264,46 @@ func TestTransliterate(t *testing.T) {
 			t.Errorf("%q: %q, want %q", in, got, want)
 		}
 	}
+}
+
+// The Latin letters of ICAO 9303-3 section 6 (table 6.A) and every letter of
+// Vietnamese, upper and lower case.
+func TestTransliterateLetters(t *testing.T) {
+	for want, letters := range map[string]string{
+		"A": "ÀÁÂÃĀĂĄẢẠẰẮẲẴẶẦẤẨẪẬ", "AE": "ÄÆ", "AA": "Å", "C": "ÇĆĈĊČ", "D": "ÐĎĐ", "E": "ÈÉÊËĒĔĖĘĚẺẼẸỀẾỂỄỆƏ", "G": "ĜĞĠĢ", "H": "ĤĦ",
+		"I": "ÌÍÎÏĨĪĬĮİỈỊ", "IJ": "Ĳ", "J": "Ĵ", "K": "Ķ", "L": "ĹĻĽĿŁ", "N": "ÑŃŅŇŊ", "O": "ÒÓÔÕŌŎŐỎỌỒỐỔỖỘƠỜỚỞỠỢ", "OE": "ÖØŒ", "R": "ŔŖŘ",
+		"S": "ŚŜŞŠȘ", "SS": "ẞ", "T": "ŢŤŦȚ", "TH": "Þ", "U": "ÙÚÛŨŪŬŮŰŲỦỤƯỪỨỬỮỰ", "UE": "Ü", "W": "Ŵ", "Y": "ÝŶŸỲỶỸỴ", "Z": "ŹŻŽ",
+	} {
+		for _, r := range letters {
+			for _, in := range []string{string(r), strings.ToLower(string(r)), norm.NFD.String(string(r))} {
+				if got := Transliterate(in); got != want {
+					t.Errorf("%s (%U): %q, want %q", in, []rune(in), got, want)
+				}
+			}
+		}
+	}
+	for in, want := range map[string]string{"ß": "SS", "ı": "I", "ĸ": "Q", "A-B": "A<B", "A.B": "A<B", "A, B": "A<B", "O’B": "OB", "OʼB": "OB", "Ê-ñuôl": "E<NUOL", "\u00a0A": "A", "A1": "A1"} {
+		if got := Transliterate(in); got != want {
+			t.Errorf("%s: %q, want %q", in, got, want)
+		}
+	}
+}
+
+// FuzzTransliterate looks for a result that is no name of a zone or that
+// changes when it is transliterated again.
+func FuzzTransliterate(f *testing.F) {
+	for _, s := range []string{"Trần Thị Mẫu", "Nguye\u0302\u0303n Đình", "O’Brien-Łódź", "Щукин", "A<<B", "\xff\u0300", "ŉ"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		got := Transliterate(s)
+		if strings.Trim(got, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789<") != "" || strings.HasSuffix(got, "<") || Transliterate(got) != got {
+			t.Errorf("%q: %q", s, got)
+		}
+		if len(got) > 8*len(s) {
+			t.Errorf("%d bytes became %d", len(s), len(got))
+		}
+	})
 }
 
 func FuzzParse(f *testing.F) {

@@ -40,6 +40,7 @@ var otherCountries = map[string][]string{
 	"GBO": {"GB"}, // overseas citizen
 	"GBP": {"GB"}, // protected person
 	"GBS": {"GB"}, // subject
+	"NTZ": {"NT"}, // neutral zone
 	"RKS": {"KS", "XK"},
 	"UNO": {"UN"},
 	"UNA": {"UN"},

@@ -186,7 +186,7 @@ func differMRZ(scan, chip *mrz.Document) []string {
 // Address, old number and issue date have no counterpart there.
 func differVietnam(qr *gate.VietnamQR, chip *mrz.Document) []string {
 	var out []string
-	if n, ok := chip.VietnamNumber(); !ok || n != qr.Number {
+	if !holdsNumber(chip, qr.Number) {
 		out = append(out, "number")
 	}
 	if !sameName(mrz.Transliterate(qr.Name), chip) {
@@ -199,6 +199,13 @@ func differVietnam(qr *gate.VietnamQR, chip *mrz.Document) []string {
 		out = append(out, "sex")
 	}
 	return out
+}
+
+// holdsNumber says whether a Vietnamese identity card has these twelve digits
+// in its optional data. The check digit after them, which MatchNumber wants
+// too, is not part of the comparison.
+func holdsNumber(chip *mrz.Document, twelve string) bool {
+	return isVietnamID(chip) && len(twelve) == 12 && strings.HasPrefix(chip.Optional, twelve)
 }
 
 // sameName compares a name in the characters of the zone with DG1's. Runs of

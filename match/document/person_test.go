@@ -1,6 +1,7 @@
 package document
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -93,6 +94,14 @@ func TestIssuer(t *testing.T) {
 		{"EUE", "EU", gate.Successful, 0},
 		{"GBD", "GB", gate.Successful, 0},
 		{"UNO", "UN", gate.Successful, 0},
+		{"UNA", "UN", gate.Successful, 0},
+		{"UNO", "DE", gate.Failed, gate.CodeIssuerMismatch},
+		{"XOM", "XO", gate.Successful, 0},
+		{"D", "D", gate.Failed, gate.CodeIssuerMismatch},
+		{"DE", "DE", gate.Undetermined, gate.CodeIssuerUnknown},
+		{"XXB", "DE", gate.Undetermined, gate.CodeIssuerUnknown},
+		{"XXX", "DE", gate.Undetermined, gate.CodeIssuerUnknown},
+		{"XBA", "DE", gate.Undetermined, gate.CodeIssuerUnknown},
 		{"VNM", "DE", gate.Failed, gate.CodeIssuerMismatch},
 		{"D", "VN", gate.Failed, gate.CodeIssuerMismatch},
 		{"XXA", "VN", gate.Undetermined, gate.CodeIssuerUnknown},
@@ -115,8 +124,11 @@ func TestIssuer(t *testing.T) {
 }
 
 const (
-	vietnamMRZ = "IDVNM1991234579001199123457<<0\n9908176F3908174VNM<<<<<<<<<<<0\nTRAN<<THI<MAU<<<<<<<<<<<<<<<<<"
-	longMRZ    = "P<UTOPAPANDROPOULOUS<<JONATHON<ALEC<TRISTANX\nL898902C36UTO7408122F3404159ZE184226B<<<<<16"
+	vietnamPassport = "P<VNMTRAN<<THI<MAU<<<<<<<<<<<<<<<<<<<<<<<<<<\nC1234567<8VNM9908176F3908174001199123457<<08"
+	longVietnamMRZ  = "IDVNM1991234579001199123457<<0\n9908176F3908174VNM<<<<<<<<<<<0\nCONG<<TANG<TON<NU<MAU<THI<NGHI"
+	longVietnamName = "Công Tằng Tôn Nữ Mẫu Thị Nghiêm"
+	vietnamMRZ      = "IDVNM1991234579001199123457<<0\n9908176F3908174VNM<<<<<<<<<<<0\nTRAN<<THI<MAU<<<<<<<<<<<<<<<<<"
+	longMRZ         = "P<UTOPAPANDROPOULOUS<<JONATHON<ALEC<TRISTANX\nL898902C36UTO7408122F3404159ZE184226B<<<<<16"
 )
 
 func TestScanAgainstChip(t *testing.T) {
@@ -142,6 +154,13 @@ func TestScanAgainstChip(t *testing.T) {
 		{"same QR", vietnamMRZ, qr(func(*gate.VietnamQR) {}), gate.Successful, 0, ""},
 		{"QR, decomposed marks", vietnamMRZ, qr(func(v *gate.VietnamQR) { v.Name = "TRẦN THỊ  MẪU" }), gate.Successful, 0, ""},
 		{"QR, other number", vietnamMRZ, qr(func(v *gate.VietnamQR) { v.Number = "002199123457" }), gate.Failed, gate.CodeMRZMismatch, "number"},
+		{"QR, check digit of the number wrong", strings.Replace(vietnamMRZ, "<<0\n", "<<1\n", 1), qr(func(*gate.VietnamQR) {}), gate.Successful, 0, ""},
+		{"QR, nine digits", vietnamMRZ, qr(func(v *gate.VietnamQR) { v.Number = "199123457" }), gate.Failed, gate.CodeMRZMismatch, "number"},
+		{"QR, no number", vietnamMRZ, qr(func(v *gate.VietnamQR) { v.Number = "" }), gate.Failed, gate.CodeMRZMismatch, "number"},
+		{"QR against a passport", vietnamPassport, qr(func(*gate.VietnamQR) {}), gate.Failed, gate.CodeMRZMismatch, "number"},
+		{"QR, cut in the chip", longVietnamMRZ, qr(func(v *gate.VietnamQR) { v.Name = longVietnamName }), gate.Successful, 0, ""},
+		{"QR, cut in the chip, other letters", longVietnamMRZ, qr(func(v *gate.VietnamQR) { v.Name = "X" + longVietnamName }), gate.Failed, gate.CodeMRZMismatch, "name"},
+		{"QR, as cut as the chip", longVietnamMRZ, qr(func(v *gate.VietnamQR) { v.Name = "Công Tằng Tôn Nữ Mẫu Thị Ngh" }), gate.Failed, gate.CodeMRZMismatch, "name"},
 		{"QR, other name", vietnamMRZ, qr(func(v *gate.VietnamQR) { v.Name = "Trần Thị Na" }), gate.Failed, gate.CodeMRZMismatch, "name"},
 		{"QR, shorter name", vietnamMRZ, qr(func(v *gate.VietnamQR) { v.Name = "Trần Thị" }), gate.Failed, gate.CodeMRZMismatch, "name"},
 		{"QR, longer name", vietnamMRZ, qr(func(v *gate.VietnamQR) { v.Name = "Trần Thị Mẫu Na" }), gate.Failed, gate.CodeMRZMismatch, "name"},
