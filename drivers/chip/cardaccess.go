@@ -2,6 +2,7 @@ package chip
 
 import (
 	"context"
+	"slices"
 
 	"gateagent/gate"
 	"gateagent/internal/ber"
@@ -44,15 +45,15 @@ func ways(before way) []way {
 func (s *Session) cardAccess(ctx context.Context) ([]byte, error) {
 	byReset := kindOf(s.atr())
 	known := s.opts.Memory.recall(byReset)
-	s.reads.apply(known)
+	s.apply(known)
 	raw, found, err := s.findCardAccess(ctx, known.way)
 	if err != nil {
 		return raw, err
 	}
-	s.opts.Memory.keep(byReset, traits{way: found, extended: s.reads.extended, short: s.reads.shortOnly})
+	s.opts.Memory.keep(byReset, traits{way: found, plain: s.reads.plain, extended: s.reads.extended, short: s.reads.shortOnly})
 	s.kind = kindOf(s.atr(), raw)
 	if known = s.opts.Memory.recall(s.kind); known.chunk > 0 {
-		s.reads.apply(known)
+		s.apply(known)
 		return raw, nil
 	}
 	return raw, s.statedLength(ctx, found)
@@ -120,16 +121,19 @@ func (s *Session) readPlain(ctx context.Context, p1 byte) ([]byte, error) {
 			return nil, err
 		}
 		if len(r.data) > 0 {
-			s.reads.learn(ne)
+			s.reads.extended = s.reads.extended || ne > maxShortNe
+			if s.reads.plain = ne; len(r.data) <= mostCardAccess {
+				s.reads.plain = mostCardAccess
+			}
 			break
 		}
-		if p1 != 0 && !lengthRefused(r.sw) {
+		switch {
+		case p1 != 0 && !lengthRefused(r.sw):
 			return nil, nil
-		}
-		if ne > maxShortNe {
+		case ne > rungPlain:
+			s.reads.chunk = min(s.reads.chunk, rungPlain)
+		case ne > maxShortNe:
 			s.reads.noExtended()
-		} else {
-			s.reads.exact = true
 		}
 	}
 	if len(r.data) == 0 {
@@ -161,11 +165,28 @@ func (s *Session) readPlain(ctx context.Context, p1 byte) ([]byte, error) {
 	return raw[:total], nil
 }
 
+const (
+	// rungPlain is what a chip that refuses DefaultMaxRead is asked for
+	// next: many have a buffer of little more.
+	rungPlain = 1024
+	// mostCardAccess holds EF.CardAccess of most documents.
+	mostCardAccess = 128
+)
+
+// plainSizes are the lengths to try on EF.CardAccess: what has worked with
+// the type, else from the longest on.
 func (s *Session) plainSizes() []int {
-	if s.opts.MaxRead > maxShortNe && !s.reads.shortOnly {
-		return []int{min(s.opts.MaxRead, DefaultMaxRead), maxShortNe, headerNe}
+	sizes := []int{maxShortNe, mostCardAccess, headerNe}
+	if largest := min(s.opts.MaxRead, DefaultMaxRead); largest > maxShortNe && !s.reads.shortOnly {
+		if largest > rungPlain {
+			sizes = append([]int{rungPlain}, sizes...)
+		}
+		sizes = append([]int{largest}, sizes...)
 	}
-	return []int{maxShortNe, headerNe}
+	if i := slices.Index(sizes, s.reads.plain); i > 0 {
+		sizes = sizes[i:]
+	}
+	return sizes
 }
 
 // readPlainAt gives empty data when the chip refuses.

@@ -55,6 +55,7 @@ const maxReopened = 1
 // reading is what the session has learned about the chip's reads.
 type reading struct {
 	chunk     int  // largest read that may work
+	plain     int  // length that EF.CardAccess was read with
 	worked    int  // largest read that has worked
 	extended  bool // extended length is known to work
 	shortOnly bool // extended length is refused
@@ -78,12 +79,6 @@ const (
 	no
 )
 
-func (r *reading) learn(ne int) {
-	if ne > maxShortNe {
-		r.extended = true
-	}
-}
-
 func (r *reading) noExtended() { r.extended, r.shortOnly = false, true }
 
 // loses notes that a read of ne bytes has cost the session. What follows asks
@@ -103,10 +98,13 @@ func (r *reading) forget() {
 }
 
 // apply takes over what is known of the type of chip.
-func (r *reading) apply(t traits) {
+func (s *Session) apply(t traits) {
+	r := &s.reads
 	if t.chunk > 0 {
-		r.chunk, r.worked = min(r.chunk, t.chunk), min(r.chunk, t.chunk)
+		r.chunk = min(s.opts.MaxRead, t.chunk)
+		r.worked = r.chunk
 	}
+	r.plain = max(r.plain, t.plain)
 	r.extended, r.exact, r.shortEF = r.extended || t.extended, r.exact || t.exact, t.shortEF
 	if t.short {
 		r.noExtended()
@@ -285,7 +283,10 @@ func (r fileRead) begun(got response, refused bool) ([]byte, error) {
 	// The header alone was given. Either reads past the end are refused, or
 	// the first one was too long: which of the two shows where a length is
 	// refused that has worked elsewhere.
-	if asked := r.first(r.ef.limit); refused && asked <= r.reads.worked {
+	switch asked := r.first(r.ef.limit); {
+	case !refused:
+		r.reads.worked = max(r.reads.worked, asked)
+	case asked <= r.reads.worked:
 		r.reads.exact = true
 	}
 	return got.data, nil

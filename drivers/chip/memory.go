@@ -41,6 +41,7 @@ type remembered struct {
 // traits are the habits of a type of chip. The zero value knows nothing.
 type traits struct {
 	way      way // to EF.CardAccess
+	plain    int // length that EF.CardAccess was read with; 0: not known
 	chunk    int // largest read; 0: not known
 	extended bool
 	short    bool // extended length is refused
