@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/hex"
 	"errors"
-	"slices"
 
 	"gateagent/gate"
 	"gateagent/match/document/lds"
@@ -108,7 +107,7 @@ func (t *Trust) explain(at gate.TrustedTime, m message, before []gate.Check) *Ex
 	}
 	newest := t.newestCRLs()
 	for _, l := range t.crls {
-		if t.speaksFor(l.list, m.signer.Issuer) || slices.ContainsFunc(e.Candidates, func(c Candidate) bool { return c.Signed && c.Name == l.list.Issuer.Common }) {
+		if t.speaksFor(l.list, m.signer.Issuer) {
 			e.CRLs = append(e.CRLs, t.describeCRL(l, at.Now, newest))
 		}
 	}
