@@ -206,13 +206,14 @@ func (b *builder) lane(ctx context.Context) error {
 		face = gate.FaceRequired
 	}
 	t := b.c.Timing
+	memory := chip.NewMemory()
 	parts := gate.Parts{
 		Gate:    b.c.Gate.Name,
 		Policy:  gate.Policy{Name: b.c.Policy.Name, Face: face},
 		Profile: gate.DefaultProfile(b.c.Policy.RequireCRL...),
 		Timing:  gate.Timing{Card: t.Card.Std(), Scan: t.Scan.Std(), Transaction: t.Transaction.Std(), Outcome: t.Outcome.Std()},
 		Cards:   b.reader, Scanner: b.scanners,
-		OpenChip: func(t gate.Transmitter) gate.Chip { return chip.New(t, chip.Options{}) },
+		OpenChip: func(t gate.Transmitter) gate.Chip { return chip.New(t, chip.Options{Memory: memory}) },
 		Judge:    b.judge, List: b.store, Recorder: recorder{b.box}, Barrier: b.gateOut,
 		Screen: screens{b.web, b.status}, Clock: b.trusted, Log: b.log,
 		Surroundings: b.surroundings, DocRef: b.docRef(), Referrals: referrals,

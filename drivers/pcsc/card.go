@@ -29,6 +29,7 @@ type Card struct {
 	name   string
 	sc     *scard.Context
 	card   *scard.Card
+	atr    []byte
 	lost   bool // closed or abandoned: sc and card must not be touched
 	torn   bool // the chip stopped answering; written under the reader's line
 }
@@ -89,11 +90,22 @@ func (c *Card) open(exclusive bool) error {
 		return err
 	}
 	c.sc, c.card = sc, card
+	// It only tells types of chips apart: a card that has left meanwhile is
+	// found out by the first command.
+	library.lookUp(func() {
+		if status, err := card.Status(); err == nil {
+			c.atr = bytes.Clone(status.Atr)
+		}
+	})
 	if p := card.ActiveProtocol(); p != scard.ProtocolT0 && p != scard.ProtocolT1 {
 		return errors.Join(fmt.Errorf("the card speaks protocol %d, neither T=0 nor T=1", p), c.release())
 	}
 	return nil
 }
+
+// ATR is the answer to reset, as the reader made it of what a contactless card
+// says of itself (PC/SC part 3 section 3.1.3.2.3); nil when it is not known.
+func (c *Card) ATR() []byte { return c.atr }
 
 // Transmit carries one command to the chip. When ctx ends first the card is
 // given up: only Close is left to do.
