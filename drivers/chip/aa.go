@@ -12,7 +12,8 @@ const stepAA = "active authentication"
 
 // signatureNe is room for the longest signature in use, RSA with 4096 bits.
 // Some chips refuse an Le of 65536 here, others bring but a part of the
-// signature for one of 256.
+// signature for one of 256; a part cannot be told from the whole, so unless
+// extended length is known to be refused, the long one comes first.
 const signatureNe = 512
 
 // ActiveAuthenticate sends the challenge (INTERNAL AUTHENTICATE, ICAO 9303-11
@@ -26,7 +27,7 @@ func (s *Session) ActiveAuthenticate(ctx context.Context, challenge []byte) ([]b
 	}
 	c := command{ins: insInternalAuth, data: challenge, ne: maxShortNe, short: true}
 	tries := []command{c}
-	if s.reads.extended {
+	if !s.reads.shortOnly {
 		long, medium := c, c
 		long.ne, long.short = signatureNe, false
 		medium.short = false

@@ -9,7 +9,6 @@ import (
 
 	"gateagent/gate"
 	"gateagent/internal/ber"
-	"gateagent/internal/ec"
 	sim "gateagent/sim/chip"
 )
 
@@ -42,7 +41,7 @@ func integer(n int) []byte { return ber.Make(ber.Integer, intBytes(n)) }
 func cardAccess(all []sim.PACE) []byte {
 	var infos [][]byte
 	for _, p := range all {
-		infos = append(infos, ber.Make(ber.Sequence, oid(oidPACE, 2, byte(p.Cipher)), integer(2), integer(p.ID)))
+		infos = append(infos, ber.Make(ber.Sequence, ber.Make(ber.OID, p.OID()), integer(2), integer(p.ID)))
 	}
 	return ber.Make(ber.Set, infos...)
 }
@@ -55,11 +54,15 @@ func dg14(keys []sim.ChipKey) []byte {
 		if k.ID > 0 {
 			id = integer(k.ID)
 		}
-		algorithm := ber.Make(ber.Sequence, ber.Make(ber.OID, []byte{0x04, 0x00, 0x7F, 0x00, 0x07, 0x01, 0x02}), integer(k.Curve.ID))
-		public := ber.Make(ber.BitString, []byte{0}, k.Curve.Marshal(k.Curve.BaseMult(k.Private)))
+		arc, number, public := byte(arcECDH), 0, []byte(nil)
+		if k.Curve == nil {
+			arc, number, public = arcDH, k.Group.ID, k.Group.Exp(k.Group.G, k.Private).Bytes()
+		} else {
+			number, public = k.Curve.ID, k.Curve.Marshal(k.Curve.BaseMult(k.Private))
+		}
 		infos = append(infos,
-			ber.Make(ber.Sequence, oid(oidCAKey, 2), ber.Make(ber.Sequence, algorithm, public), id),
-			ber.Make(ber.Sequence, oid(oidCA, 2, byte(k.Cipher)), integer(1), id))
+			ber.Make(ber.Sequence, oid(oidCAKey, arc), publicKeyInfo(number, public), id),
+			ber.Make(ber.Sequence, oid(oidCA, arc, byte(k.Cipher)), integer(1), id))
 	}
 	return ber.Make(0x6E, ber.Make(ber.Set, infos...))
 }
@@ -88,18 +91,19 @@ func newConfig(pace ...sim.PACE) sim.Config {
 	return cfg
 }
 
+// paceOn is PACE by generic mapping over standardized domain parameters.
 func paceOn(cipher sim.Cipher, id int) sim.PACE {
-	c, _ := ec.ByID(id)
-	return sim.PACE{Cipher: cipher, Curve: c, ID: id}
+	d := standardDomain(id)
+	return sim.PACE{Cipher: cipher, Curve: d.curve, Group: id, ID: id}
 }
 
 func keyOn(t testing.TB, cipher sim.Cipher, id, ref int) sim.ChipKey {
-	c, _ := ec.ByID(id)
-	d, _, err := c.GenerateKey(rand.Reader)
+	d := standardDomain(id)
+	k, err := d.generate(rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return sim.ChipKey{Cipher: cipher, Curve: c, Private: d, ID: ref}
+	return sim.ChipKey{Cipher: cipher, Curve: d.curve, Group: d.group, Private: k.private, ID: ref}
 }
 
 func withKeys(cfg sim.Config, keys ...sim.ChipKey) sim.Config {
