@@ -96,8 +96,6 @@ func (c *docCase) take(n int, raw []byte) (err error) {
 		c.mrz, err = lds.ParseMRZ(raw)
 	case 2:
 		c.portrait, err = portrait(raw)
-	case 11, 12:
-		return lds.CheckDetails(n, raw)
 	case 13: // national by definition: unknown content is no fault
 		if nat, err := lds.ParseNational(raw); err == nil {
 			c.national = (*gate.National)(nat)

@@ -134,6 +134,3 @@ func checkPersons(v []byte) error {
 	}
 	return nil
 }
-
-// CheckDetails says whether DG11 or DG12 is well formed.
-func CheckDetails(n int, raw []byte) error { return CheckGroup(n, raw) }
