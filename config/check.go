@@ -127,6 +127,7 @@ func checkFace(c *Config, bad fault) {
 	if !slices.Contains([]string{"off", "evaluatory", "required"}, f.Attack) {
 		bad("face", 0, "attack", "%q is none of \"off\", \"evaluatory\", \"required\"", f.Attack)
 	}
+	checkChallenge(f, bad)
 	if c.Policy.Face != "required" {
 		return
 	}
@@ -142,6 +143,23 @@ func checkFace(c *Config, bad fault) {
 	}
 	if f.Source == "camera" && f.Device == "" {
 		bad("face", 0, "device", "is missing; name the camera below /dev/v4l/by-id")
+	}
+}
+
+func checkChallenge(f *Face, bad fault) {
+	if f.Challenge == "" {
+		f.Challenge = "off"
+	}
+	if !slices.Contains([]string{"off", "turn", "light", "random"}, f.Challenge) {
+		bad("face", 0, "challenge", "%q is none of \"off\", \"turn\", \"light\", \"random\"", f.Challenge)
+	}
+	switch {
+	case !(f.AttackScore >= 0 && f.AttackScore <= 1):
+		bad("face", 0, "attack_score", "lies outside 0 to 1")
+	case f.Attack == "required" && f.Challenge == "off" && f.AttackScore == 0:
+		bad("face", 0, "attack", "is \"required\", but nothing is: choose a challenge, or an attack_score above 0")
+	case f.Attack == "off" && f.Challenge != "off":
+		bad("face", 0, "challenge", "is %q although attack is \"off\"; a challenge is recorded with attack \"evaluatory\"", f.Challenge)
 	}
 }
 

@@ -59,8 +59,13 @@ type Face struct {
 	CalibrationKeys []string `toml:"calibration_keys"`
 	Demo            bool     `toml:"demo"`   // admit with a pack that has no calibration record
 	Attack          string   `toml:"attack"` // presentation attacks: "off", "evaluatory" (default), "required"
-	Consent         Duration `toml:"consent"`
-	Limit           Duration `toml:"limit"` // of capture and comparison
+	// Challenge is what travellers are asked for: "off" (default), "turn",
+	// "light" or "random". AttackScore is the least score of the models that
+	// attack "required" takes; 0 leaves it advisory.
+	Challenge   string   `toml:"challenge"`
+	AttackScore float64  `toml:"attack_score"`
+	Consent     Duration `toml:"consent"`
+	Limit       Duration `toml:"limit"` // of capture and comparison
 }
 
 // Clock says which time is trusted.

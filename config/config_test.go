@@ -92,6 +92,9 @@ func TestFaultsAreNamed(t *testing.T) {
 		{"plain broker", "brokers = []", "brokers = [\"tcp://x:1883\"]", "uplink.brokers:"},
 		{"face without a pack", "face = \"off\"", "face = \"required\"", "face.pack: is missing"},
 		{"face without a basis", "face = \"off\"", "face = \"required\"", "face.legal_basis: is missing"},
+		{"challenge word", "challenge = \"off\"", "challenge = \"dance\"", at(ref, "challenge", 1) + "face.challenge:"},
+		{"challenge for nothing", "attack = \"evaluatory\"\n", "attack = \"required\"\n", at(ref, "attack", 1) + "face.attack:"},
+		{"attack score", "attack_score = 0.0", "attack_score = 1.5", at(ref, "attack_score", 1) + "face.attack_score:"},
 		{"attack word", "attack = \"evaluatory\"", "attack = \"maybe\"", at(ref, "attack", 1) + "face.attack:"},
 		{"pulse too short", "500ms", "50ms", "barrier.pulse: lies outside"},
 	} {

@@ -227,10 +227,14 @@ func (l *Lane) faceRecord(tx *transaction) *wire.FaceCheck {
 	if tx.face.attempt == nil {
 		r.PAD = -1 // the camera stayed off: none was measured
 	}
-	return &wire.FaceCheck{
+	out := &wire.FaceCheck{
 		Choice: tx.face.choice.String(), LegalBasis: l.p.Policy.LegalBasis, Verdict: r.Verdict.String(), Code: uint32(r.Code),
 		Score: r.Score, Threshold: r.Threshold, Pack: r.Pack, Admits: r.Admits, PAD: r.PAD, Quality: r.Quality.Overall, Frames: r.Frames,
 	}
+	if c := r.Challenge; c != nil {
+		out.Challenge = (*wire.FaceChallenge)(c)
+	}
+	return out
 }
 
 // ChooseFace is the traveller's answer to the notice; it implements Desk.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"testing"
 	"time"
+
+	"gateagent/gate/wire"
 )
 
 // fakeFaces counts what the lane asks of the camera.
@@ -80,6 +82,7 @@ func (r *rig) choose(use bool) {
 
 func TestFaceMatched(t *testing.T) {
 	r, f := faceRig(t, grown)
+	f.result.Challenge = &FaceChallenge{Kind: ChallengeTurn, Answered: true, Reaction: 800, Evidence: 0.2, Flat: 0.8, Score: 1}
 	r.visit()
 	r.choose(true)
 	d := r.decision(0)
@@ -87,6 +90,9 @@ func TestFaceMatched(t *testing.T) {
 	c := d.FaceCheck
 	if d.Face != "matched" || c == nil || c.Choice != "use" || c.LegalBasis != "decree-69" || c.Score != 0.7 || c.Threshold != 0.45 || c.Pack != "test 1" {
 		t.Errorf("record: %s %+v", d.Face, c)
+	}
+	if c != nil && (c.Challenge == nil || *c.Challenge != wire.FaceChallenge(*f.result.Challenge)) {
+		t.Errorf("record of the challenge: %+v", c.Challenge)
 	}
 	r.wait("camera off", func() bool { return f.begun == 1 && f.closed == 1 })
 }

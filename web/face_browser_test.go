@@ -3,6 +3,7 @@ package web
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"image"
 	"image/jpeg"
 	"os"
@@ -164,6 +165,7 @@ func TestPageCameraInTheBrowser(t *testing.T) {
 			said[text] = hint
 		}
 	}
+	challengesShow(t, ctx, s)
 	k.changes <- false
 	s.Show(faceView(gate.FaceCompare, ""))
 	if err := chromedp.Do(ctx, chromedp.WaitNotPresent(css(`body[data-live]`)), shot("traveller-compare")); err != nil {
@@ -196,6 +198,30 @@ func TestPageCameraInTheBrowser(t *testing.T) {
 	before, _ = k.got()
 	k.changes <- true
 	eventually(t, "no pictures after loading anew", func() bool { f, _ := k.got(); return len(f) > len(before) })
+}
+
+// challengesShow: what is asked for stays on the screen when the portrait is
+// there, and a colour fills it, equally bright as every other (WCAG 2.3.1).
+func challengesShow(t *testing.T, ctx context.Context, s *Server) {
+	t.Helper()
+	seen := map[string]bool{}
+	for _, hint := range []gate.FaceHint{gate.HintGlowRose, gate.HintGlowGreen, gate.HintGlowBlue, gate.HintGlowAmber} {
+		s.Show(faceView(gate.FaceCompare, hint))
+		rgb, _ := hint.Glow()
+		want := fmt.Sprintf("rgb(%d, %d, %d)", rgb[0], rgb[1], rgb[2])
+		if err := chromedp.Do(ctx, until(`getComputedStyle(document.body).backgroundColor === "`+want+`" && document.body.dataset.hint === "glow"`), shot("traveller-"+string(hint))); err != nil {
+			t.Fatal(err)
+		}
+		seen[want] = true
+	}
+	s.Show(faceView(gate.FaceCompare, gate.HintTurnLeft))
+	if err := chromedp.Do(ctx, chromedp.WaitVisible(chromedp.CSS(`body[data-hint=turn_left][data-face=capture]`))); err != nil {
+		t.Fatal(err)
+	}
+	colour, err := chromedp.Run(ctx, chromedp.Evaluate[string](`document.body.style.backgroundColor`))
+	if err != nil || colour != "" || len(seen) != 4 {
+		t.Errorf("the screen keeps its colour %q; %d colours (%v)", colour, len(seen), err)
+	}
 }
 
 // A browser that may not use its camera says so.
@@ -253,7 +279,8 @@ func TestStaffSeesTheFaceResult(t *testing.T) {
 	css := func(sel string) chromedp.CSS { return chromedp.CSS(sel) }
 	r := gate.FaceResult{
 		Verdict: gate.FaceMismatched, Code: gate.CodeFaceMismatch, Score: 0.312, Threshold: 0.45, Pack: "demo 1", PAD: 0.91, Frames: 14,
-		Quality: gate.FaceQuality{InterEye: 88, Yaw: -3.2, Pitch: 1.4, Roll: 0.3, Sharpness: 0.8, Exposure: 0.9, Occlusion: 0.05, Overall: 0.84},
+		Quality:   gate.FaceQuality{InterEye: 88, Yaw: -3.2, Pitch: 1.4, Roll: 0.3, Sharpness: 0.8, Exposure: 0.9, Occlusion: 0.05, Overall: 0.84},
+		Challenge: &gate.FaceChallenge{Kind: gate.ChallengeTurn, Evidence: 0.012, Flat: 0.98, Score: 0.09},
 	}
 	s.Show(view(gate.StageSeeStaff, func(v *gate.View) { v.FaceOff, v.FaceResult, v.Reasons = false, &r, []gate.Code{gate.CodeFaceMismatch} }))
 	if err := chromedp.Do(ctx, chromedp.EmulateViewport(1280, 900), chromedp.Navigate("http://"+s.Addr()+"/staff"), chromedp.WaitVisible(css(`#login`)),
@@ -265,7 +292,7 @@ func TestStaffSeesTheFaceResult(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"0.312", "0.450", "88 px", "84 %", "demo 1", "for evaluation only", "91 %"} {
+	for _, want := range []string{"0.312", "0.450", "88 px", "84 %", "demo 1", "for evaluation only", "91 %", "not answered", "0.01", "98 %", "9 %"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%q is missing: %s", want, text)
 		}

@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -21,12 +22,16 @@ type travellerView struct {
 	Step  string         `json:"step,omitempty"`
 	Face  gate.FaceState `json:"face,omitempty"`
 	Hint  gate.FaceHint  `json:"hint,omitempty"`
+	Glow  string         `json:"glow,omitempty"` // colour of the whole screen
 }
 
 func travellerViewOf(v gate.View) any {
 	t := travellerView{Stage: v.Stage, Step: v.Step}
 	if v.Face != nil {
 		t.Face, t.Hint = v.Face.State, v.Face.Hint
+		if c, ok := v.Face.Hint.Glow(); ok {
+			t.Glow = fmt.Sprintf("rgb(%d %d %d)", c[0], c[1], c[2])
+		}
 	}
 	return t
 }

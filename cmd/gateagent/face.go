@@ -73,7 +73,8 @@ func (b *builder) faces(context.Context) error {
 		return fmt.Errorf("face worker: %w", err)
 	}
 	policy := face.DefaultPolicy()
-	policy.PAD = face.PADPolicy(f.Attack)
+	policy.PAD, policy.LeastPAD = face.PADPolicy(f.Attack), f.AttackScore
+	policy.Challenge = face.ChallengePolicy(f.Challenge)
 	b.matcher, err = face.New(face.Config{
 		Command: []string{self, "face-worker"}, Pack: models, Library: f.Library,
 		Source: frames{b.pictures}, Policy: policy, Log: b.log, Now: b.faceTime,

@@ -90,6 +90,7 @@ type FaceChallenge struct {
 	Answered bool    `json:"answered"`
 	Reaction int64   `json:"reaction_ms"` // 0 without an answer
 	Evidence float64 `json:"evidence"`    // what was measured, -1..1
+	Flat     float64 `json:"flat"`        // of a turn: how well a plane explains it, 0..1
 	Score    float64 `json:"score"`       // 0..1
 }
 

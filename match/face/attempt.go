@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"hash/maphash"
+	"math"
 	"sync"
 	"time"
 
@@ -30,7 +31,7 @@ type attempt struct {
 	frames  int             // looked at
 	good    int             // good ones of the person who is there now
 	seen    [sights]int
-	turns   challenge
+	asked   challenge // nil before there are enough good pictures
 	changed chan struct{}
 }
 
@@ -192,6 +193,10 @@ func (a *attempt) capture(ctx context.Context, p *worker.Process) {
 
 // look gives one picture to the worker; false ends the capture.
 func (a *attempt) look(ctx context.Context, p *worker.Process, f Frame) bool {
+	at := f.At
+	if at.IsZero() {
+		at = time.Now()
+	}
 	l, err := p.Look(ctx, f.Width, f.Height, picture.Format(f.Format), f.Data)
 	switch {
 	case ctx.Err() != nil:
@@ -206,17 +211,13 @@ func (a *attempt) look(ctx context.Context, p *worker.Process, f Frame) bool {
 		a.frames++
 		a.seen[what]++
 		if l.Changed {
-			a.good, a.turns = 0, challenge{}
+			a.good, a.asked = 0, nil
 		}
 		if what == sawGood {
 			a.good++
 		}
-		enough = a.good >= a.m.cfg.Policy.Pictures
-		if a.m.cfg.Policy.Challenge && enough {
-			if a.turns.side == 0 {
-				a.turns = newChallenge(l.Quality.Yaw)
-			}
-			hint, enough = a.turns.take(l, what, hint)
+		if enough = a.good >= a.m.cfg.Policy.Pictures; enough {
+			hint, enough = a.challenge(l, what, hint, at)
 		}
 	})
 	a.tell(hint)
@@ -224,6 +225,29 @@ func (a *attempt) look(ctx context.Context, p *worker.Process, f Frame) bool {
 		sleep(ctx, restEvery)
 	}
 	return true
+}
+
+// facing: a challenge begins with a head that looks straight on.
+const facing = 15.0
+
+// challenge asks, or goes on asking, what the policy wants. It gives the hint
+// to show and whether nothing more is waited for. The caller holds the lock.
+func (a *attempt) challenge(l worker.Look, what sight, hint gate.FaceHint, at time.Time) (gate.FaceHint, bool) {
+	policy := a.m.cfg.Policy
+	if policy.Challenge == ChallengeOff {
+		return hint, true
+	}
+	if a.asked == nil {
+		if what != sawGood || math.Abs(l.Quality.Yaw) > facing {
+			return hint, false
+		}
+		a.asked = policy.begin(l, at)
+	}
+	show, over := a.asked.take(l, what, at)
+	if show != "" {
+		hint = show
+	}
+	return hint, over
 }
 
 // tell replaces a hint that nobody has taken.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"time"
 
 	"gateagent/gate"
 	"gateagent/match/face/picture"
@@ -20,6 +21,7 @@ func (a *attempt) Compare(ctx context.Context, portrait gate.Portrait) gate.Face
 	if code == 0 {
 		code = a.enough(ctx)
 	}
+	res.Challenge = a.challenged()
 	if code == 0 {
 		code = a.verdict(ctx, p, &res)
 	}
@@ -28,6 +30,17 @@ func (a *attempt) Compare(ctx context.Context, portrait gate.Portrait) gate.Face
 	a.mu.Unlock()
 	a.m.cfg.Log.Info("face compared", "tx", a.tx, "verdict", res.Verdict.String(), "code", uint32(res.Code), "frames", res.Frames)
 	return res
+}
+
+// challenged is what became of the challenge; nil when there was none.
+func (a *attempt) challenged() *gate.FaceChallenge {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.asked == nil {
+		return nil
+	}
+	c := a.asked.result()
+	return &c
 }
 
 // worker waits until one knows this traveller.
@@ -92,7 +105,7 @@ func (a *attempt) broken(ctx context.Context, doing string, err error) gate.Code
 func (a *attempt) enough(ctx context.Context) gate.Code {
 	for {
 		a.mu.Lock()
-		enough := a.good >= a.m.cfg.Policy.Pictures && (!a.m.cfg.Policy.Challenge || a.turns.over())
+		enough := a.good >= a.m.cfg.Policy.Pictures && (a.m.cfg.Policy.Challenge == ChallengeOff || a.asked != nil && a.asked.over(time.Now()))
 		failed, dark, changed := a.failed, a.dark, a.changed
 		a.mu.Unlock()
 		switch {
@@ -147,14 +160,8 @@ func (a *attempt) verdict(ctx context.Context, p *worker.Process, res *gate.Face
 	if policy.PAD != PADOff && m.Live >= 0 {
 		res.PAD = m.Live * steadiness(m.Steady, res.Threshold)
 	}
-	a.mu.Lock()
-	turns := a.turns
-	a.mu.Unlock()
-	if policy.Challenge {
-		a.m.cfg.Log.Info("face challenge", "tx", a.tx, "answered", turns.passed, "ms", turns.took.Milliseconds(), "other_side", turns.wrong)
-	}
 	switch {
-	case policy.PAD == PADRequired && (res.PAD < policy.LeastPAD || policy.Challenge && !turns.passed):
+	case policy.PAD == PADRequired && (policy.LeastPAD > 0 && res.PAD < policy.LeastPAD || policy.Challenge != ChallengeOff && (res.Challenge == nil || !res.Challenge.Answered)):
 		return gate.CodeFaceAttack
 	case !res.Admits:
 		return gate.CodeFaceUncalibrated

@@ -44,7 +44,9 @@ type PADPolicy string
 const (
 	PADOff        PADPolicy = "off"
 	PADEvaluatory PADPolicy = "evaluatory" // looked at afterwards, decides nothing
-	PADRequired   PADPolicy = "required"   // below the least score nobody is matched
+	// PADRequired matches nobody whose challenge is not answered, or whose
+	// score is below the least, where one is set.
+	PADRequired PADPolicy = "required"
 )
 
 // Policy is the operator's word on live pictures.
@@ -55,23 +57,27 @@ type Policy struct {
 	Pictures int
 	// Stall is how long the camera may deliver nothing new.
 	Stall time.Duration
-	// PAD and the least score that PADRequired takes.
+	// PAD and the least score that PADRequired takes; 0 leaves the score
+	// advisory, and then a challenge is needed.
 	PAD      PADPolicy
 	LeastPAD float64
-	// Challenge asks the traveller to turn the head to a random side, once
-	// enough good pictures are there. With PADRequired no answer is no
-	// match; else it is evidence in the log alone.
-	Challenge bool
+	// Challenge asks the traveller for something that nobody can know before,
+	// once enough good pictures are there. With PADRequired no answer is no
+	// match; else it is recorded.
+	Challenge ChallengePolicy
+	// Answer is how long a challenge waits for an answer.
+	Answer time.Duration
 }
 
 // DefaultPolicy fits a traveller who stands before a kiosk's camera.
 func DefaultPolicy() Policy {
 	return Policy{
-		Limits:   worker.Limits{InterEye: 30, Yaw: 25, Pitch: 30, Roll: 20, Sharpness: 0.2, Exposure: 0.3, Occlusion: 0.9},
-		Pictures: 3,
-		Stall:    2 * time.Second,
-		PAD:      PADEvaluatory,
-		LeastPAD: 0.5,
+		Limits:    worker.Limits{InterEye: 30, Yaw: 25, Pitch: 30, Roll: 20, Sharpness: 0.2, Exposure: 0.3, Occlusion: 0.9},
+		Pictures:  3,
+		Stall:     2 * time.Second,
+		PAD:       PADEvaluatory,
+		Challenge: ChallengeOff,
+		Answer:    5 * time.Second,
 	}
 }
 
@@ -83,12 +89,18 @@ func (p Policy) check() error {
 		return errors.New("stall must be 100ms or more")
 	case p.PAD != PADOff && p.PAD != PADEvaluatory && p.PAD != PADRequired:
 		return fmt.Errorf("pad %q is none of %q, %q, %q", p.PAD, PADOff, PADEvaluatory, PADRequired)
-	case p.PAD == PADRequired && !(p.LeastPAD > 0 && p.LeastPAD <= 1):
-		return errors.New("the least pad score must be above 0, at most 1")
+	case !(p.LeastPAD >= 0 && p.LeastPAD <= 1):
+		return errors.New("the least pad score must be 0 to 1")
+	case p.PAD == PADRequired && p.LeastPAD == 0 && p.Challenge == ChallengeOff:
+		return errors.New("pad is required, but there is neither a challenge nor a least score")
+	case p.Challenge != ChallengeOff && p.Answer < time.Second:
+		return errors.New("answer must be 1s or more")
+	case p.PAD == PADOff && p.Challenge != ChallengeOff:
+		return errors.New("pad is off, but there is a challenge")
 	case !(p.Limits.InterEye > 0):
 		return errors.New("limits of quality are not set")
 	}
-	return nil
+	return p.Challenge.check()
 }
 
 // Config is everything that a Matcher needs.
@@ -149,8 +161,8 @@ func New(cfg Config) (*Matcher, error) {
 	if err := cfg.Policy.check(); err != nil {
 		return nil, fmt.Errorf("face: policy: %w", err)
 	}
-	if cfg.Policy.PAD == PADRequired && len(cfg.Pack.PAD) == 0 {
-		return nil, fmt.Errorf("face: the policy requires a presentation attack score, and pack %s has no model for it", cfg.Pack.Title())
+	if cfg.Policy.PAD == PADRequired && cfg.Policy.LeastPAD > 0 && len(cfg.Pack.PAD) == 0 {
+		return nil, fmt.Errorf("face: the policy requires a least presentation attack score, and pack %s has no model for it", cfg.Pack.Title())
 	}
 	if cfg.MaxResident == 0 {
 		cfg.MaxResident = DefaultMaxResident

@@ -1,10 +1,6 @@
 package face
 
 import (
-	"math"
-	"math/rand/v2"
-	"time"
-
 	"gateagent/gate"
 	"gateagent/match/face/worker"
 )
@@ -44,60 +40,4 @@ func (a *attempt) judge(l worker.Look) (sight, gate.FaceHint) {
 		return sawPoor, gate.HintBack
 	}
 	return sawPoor, gate.HintLookHere
-}
-
-// challenge asks for a turn of the head to a side that nobody can know
-// before. The zero value was not asked.
-type challenge struct {
-	side   float64 // sign of the change of yaw that is asked for
-	from   float64 // yaw when it was asked
-	asked  time.Time
-	took   time.Duration // until it was answered
-	wrong  int           // pictures turned to the other side
-	passed bool
-}
-
-// Answers to a challenge.
-const (
-	turnedYaw   = 15.0                   // degrees that are a turn
-	turnLatest  = 5 * time.Second        // later is no answer
-	turnFastest = 150 * time.Millisecond // sooner is no reaction of a person
-)
-
-func newChallenge(yaw float64) challenge {
-	c := challenge{side: 1, from: yaw, asked: time.Now()}
-	if rand.N(2) == 0 {
-		c.side = -1
-	}
-	return c
-}
-
-// take looks at one more picture. It gives the hint to show and whether the
-// challenge is over.
-func (c *challenge) take(l worker.Look, what sight, hint gate.FaceHint) (gate.FaceHint, bool) {
-	age := time.Since(c.asked)
-	if c.passed || age > turnLatest {
-		return hint, true
-	}
-	turned := l.Quality.Yaw - c.from
-	if (what == sawGood || what == sawPoor) && math.Abs(turned) >= turnedYaw {
-		switch {
-		case turned*c.side < 0:
-			c.wrong++
-		case age >= turnFastest:
-			c.passed, c.took = true, age
-			return gate.HintHold, true
-		}
-	}
-	// Yaw is positive to the right of the picture, which is the left of the
-	// person in it.
-	if c.side > 0 {
-		return gate.HintTurnLeft, false
-	}
-	return gate.HintTurnRight, false
-}
-
-// over says whether nothing more is waited for.
-func (c *challenge) over() bool {
-	return c.side != 0 && (c.passed || time.Since(c.asked) > turnLatest)
 }

@@ -2,7 +2,6 @@ package face
 
 import (
 	"bytes"
-	"context"
 	"crypto/ed25519"
 	"log/slog"
 	"math"
@@ -13,7 +12,6 @@ import (
 
 	"gateagent/gate"
 	"gateagent/match/face/pack"
-	"gateagent/match/face/picture"
 	"gateagent/match/face/worker"
 )
 
@@ -59,88 +57,29 @@ func TestNewRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, change := range map[string]func(*Config){
-		"nothing":                   func(c *Config) { *c = Config{} },
-		"no command":                func(c *Config) { c.Command = nil },
-		"no library":                func(c *Config) { c.Library = "" },
-		"no pack":                   func(c *Config) { c.Pack = nil },
-		"no camera":                 func(c *Config) { c.Source = nil },
-		"no log":                    func(c *Config) { c.Log = nil },
-		"no policy":                 func(c *Config) { c.Policy = Policy{} },
-		"pad that is none":          func(c *Config) { c.Policy.PAD = "perhaps" },
-		"pad without a least score": func(c *Config) { c.Policy.PAD, c.Policy.LeastPAD = PADRequired, 0 },
-		"pad without a model":       func(c *Config) { c.Policy.PAD = PADRequired },
-		"no limits":                 func(c *Config) { c.Policy.Limits = worker.Limits{} },
-		"no pictures":               func(c *Config) { c.Policy.Pictures = 0 },
+		"nothing":                  func(c *Config) { *c = Config{} },
+		"no command":               func(c *Config) { c.Command = nil },
+		"no library":               func(c *Config) { c.Library = "" },
+		"no pack":                  func(c *Config) { c.Pack = nil },
+		"no camera":                func(c *Config) { c.Source = nil },
+		"no log":                   func(c *Config) { c.Log = nil },
+		"no policy":                func(c *Config) { c.Policy = Policy{} },
+		"pad that is none":         func(c *Config) { c.Policy.PAD = "perhaps" },
+		"nothing required":         func(c *Config) { c.Policy.PAD = PADRequired },
+		"pad without a model":      func(c *Config) { c.Policy.PAD, c.Policy.LeastPAD = PADRequired, 0.5 },
+		"least score above 1":      func(c *Config) { c.Policy.PAD, c.Policy.LeastPAD = PADRequired, 1.5 },
+		"challenge that is none":   func(c *Config) { c.Policy.Challenge = "dance" },
+		"challenge without a word": func(c *Config) { c.Policy.Challenge = "" },
+		"challenge for nothing":    func(c *Config) { c.Policy.PAD, c.Policy.Challenge = PADOff, ChallengeTurn },
+		"no time to answer":        func(c *Config) { c.Policy.Challenge, c.Policy.Answer = ChallengeTurn, 0 },
+		"no limits":                func(c *Config) { c.Policy.Limits = worker.Limits{} },
+		"no pictures":              func(c *Config) { c.Policy.Pictures = 0 },
 	} {
 		bad := good
 		change(&bad)
 		if _, err := New(bad); err == nil {
 			t.Errorf("%s: accepted", name)
 		}
-	}
-}
-
-func TestChallenge(t *testing.T) {
-	turned := func(yaw float64) worker.Look { return worker.Look{Quality: gate.FaceQuality{Yaw: yaw}} }
-	sides := map[float64]bool{}
-	for range 64 {
-		sides[newChallenge(0).side] = true
-	}
-	if !sides[1] || !sides[-1] {
-		t.Error("it always asks for the same side")
-	}
-	c := challenge{side: 1, asked: time.Now().Add(-time.Second)}
-	if h, over := c.take(turned(2), sawGood, gate.HintHold); h != gate.HintTurnLeft || over {
-		t.Errorf("not turned: %s %v", h, over)
-	}
-	if _, over := c.take(turned(-20), sawPoor, ""); over || c.wrong != 1 {
-		t.Errorf("turned to the other side: %v %+v", over, c)
-	}
-	if _, over := c.take(turned(20), sawNobody, ""); over {
-		t.Error("answered without a face")
-	}
-	if _, over := c.take(turned(20), sawPoor, ""); !over || !c.passed || !c.over() || c.took < time.Second {
-		t.Errorf("turned: %v %+v", over, c)
-	}
-	quick := challenge{side: -1, asked: time.Now()}
-	if h, over := quick.take(turned(-20), sawGood, ""); over || h != gate.HintTurnRight {
-		t.Error("a film that turns anyway passes")
-	}
-	late := challenge{side: 1, asked: time.Now().Add(-time.Minute)}
-	if _, over := late.take(turned(20), sawGood, ""); !over || late.passed {
-		t.Error("too late an answer counts")
-	}
-	if (&challenge{}).over() {
-		t.Error("one that was never asked is over")
-	}
-}
-
-// With the challenge required, who does not turn the head is not matched.
-func TestChallengeNotAnswered(t *testing.T) {
-	needPAD(t)
-	still := &camera{scenes: []*picture.Picture{scene(person(t, 5, 1))}}
-	r := newRig(t, still, func(c *Config) {
-		c.Policy.PAD, c.Policy.LeastPAD, c.Policy.Challenge = PADRequired, 1e-9, true
-	})
-	one := r.Begin(t.Context(), "tx")
-	defer one.Close()
-	asked := make(chan bool, 1)
-	go func() {
-		for h := range one.Guidance() {
-			if h == gate.HintTurnLeft || h == gate.HintTurnRight {
-				asked <- true
-				return
-			}
-		}
-	}()
-	ctx, cancel := context.WithTimeout(t.Context(), 9*time.Second)
-	defer cancel()
-	got := one.Compare(ctx, gate.Portrait{Format: "jpeg", Image: jpegOf(t, rgba(person(t, 5, 1)))})
-	expect(t, got, gate.FaceNotCompared, gate.CodeFaceAttack)
-	select {
-	case <-asked:
-	default:
-		t.Error("nobody was asked to turn")
 	}
 }
 

@@ -44,7 +44,7 @@ func TestMain(m *testing.M) {
 var common rig
 
 // at gives the common matcher, with another camera before it.
-func at(t testing.TB, cam *camera) *rig {
+func at(t testing.TB, cam FrameSource) *rig {
 	t.Helper()
 	if common.Matcher == nil {
 		dir, err := os.MkdirTemp("", "face-pack-")
@@ -68,12 +68,12 @@ func at(t testing.TB, cam *camera) *rig {
 	}
 	r := common
 	r.t = t
-	r.switched.camera = cam
+	r.switched.FrameSource = cam
 	return &r
 }
 
 // switched is a camera that tests exchange between two travellers.
-type switched struct{ *camera }
+type switched struct{ FrameSource }
 
 // Where the runtime, the models and the pictures of people may be.
 const (

@@ -106,10 +106,17 @@ function drawFace(f) {
   if (q.inter_eye_px) list.append(vital("quality", pct(q.overall)), vital("between the eyes", Math.round(q.inter_eye_px) + " px"), vital("turned · raised · tilted", [q.yaw_deg, q.pitch_deg, q.roll_deg].map(deg).join(" ")),
     vital("sharpness", pct(q.sharpness)), vital("exposure", pct(q.exposure)), vital("covered", pct(q.occlusion)));
   list.append(vital("live picture", f.pad < 0 ? "not measured" : pct(f.pad)), vital("pictures", String(f.frames)));
+  if (f.challenge) list.append(...challenge(f.challenge));
   rows.push(list);
   if (f.code) { const i = codeOf(f.code); rows.push(el("p", "", `${f.code} · ${i.Text}${i.Remedy ? " → " + i.Remedy : ""}`)); }
   rows.push(el("p", "", (f.pack || "no model pack") + (f.admits ? "" : " · for evaluation only, its score admits nobody")));
   box.replaceChildren(...rows);
+}
+const challenges = { turn: "asked to turn the head", light: "asked to hold still in coloured light" };
+function challenge(c) {
+  const what = c.kind === "turn" ? "nose against eyes" : "follows the screen";
+  return [vital(challenges[c.kind] || c.kind, c.answered ? `answered after ${(c.reaction_ms / 1000).toFixed(1)} s` : "not answered", c.answered ? "" : "bad"),
+    vital(what, c.evidence.toFixed(2)), ...(c.flat ? [vital("flatness", Math.round(c.flat * 100) + " %")] : []), vital("challenge", Math.round(c.score * 100) + " %", c.answered ? "" : "bad")];
 }
 function checkLine(c) {
   const d = el("div", "check " + c.result), body = el("div"), info = codeOf(c.code);

@@ -25,19 +25,25 @@ const hints = {
   hold: ["Tốt rồi, giữ yên", "Good, hold still"],
   turn_left: ["Quay đầu sang trái", "Turn your head to the left"],
   turn_right: ["Quay đầu sang phải", "Turn your head to the right"],
+  glow: ["Nhìn vào đây, giữ yên", "Look here and hold still"],
 };
+// A challenge is shown whether the portrait is there or not.
+const challenges = ["turn_left", "turn_right", "glow"];
 const almost = ["Xin chờ một chút", "One moment, please"];
 // A face step shows only where nothing else is to be said.
 const faceStages = ["need_card", "need_scan", "reading"];
 const steps = ["access", "sod", "chip", "dg1", "dg2"];
 const body = document.body, vi = document.getElementById("vi"), en = document.getElementById("en");
 
-function show(stage, step, face, hint) {
+function show(stage, step, face, hint, glow) {
   const w = words[stage] || words.wait;
   body.dataset.stage = words[stage] ? stage : "wait";
   face = faceStages.includes(stage) && ["ask", "capture", "compare"].includes(face) ? face : "";
   if (face === "ask" && body.dataset.face !== "ask") asked();
+  if (glow) hint = "glow";
+  if (face === "compare" && challenges.includes(hint)) face = "capture";
   body.dataset.face = face;
+  body.style.backgroundColor = face === "capture" && glow ? glow : "";
   body.dataset.hint = face === "capture" ? hint || "" : "";
   const said = face === "capture" ? hints[hint] || hints[""] : face === "compare" ? almost : w;
   if (vi.textContent !== said[0]) { vi.textContent = said[0]; en.textContent = said[1]; }
@@ -58,7 +64,7 @@ function connect() {
   if (source) source.close();
   heard = Date.now();
   source = new EventSource("/events");
-  source.onmessage = (e) => { heard = Date.now(); const v = JSON.parse(e.data); show(v.stage, v.step, v.face, v.hint); };
+  source.onmessage = (e) => { heard = Date.now(); const v = JSON.parse(e.data); show(v.stage, v.step, v.face, v.hint, v.glow); };
   source.onopen = () => { heard = Date.now(); };
   source.onerror = () => { show("wait"); };
 }

@@ -81,6 +81,12 @@ func pose(f Face) (yaw, pitch, roll float64) {
 	return yaw, pitch, roll
 }
 
+// Parallax is how far the tip of the nose of a head with that yaw stands from
+// the middle line between the eyes, in distances between the eyes.
+func Parallax(yaw float64) float64 {
+	return noseDepth * math.Tan(max(-80, min(80, yaw))*math.Pi/180)
+}
+
 func degrees(rad float64) float64 { return rad * 180 / math.Pi }
 
 // inner calls visit for the pixels of the face itself, an ellipse from the

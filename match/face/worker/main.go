@@ -76,7 +76,7 @@ func run(args []string, in io.Reader, out io.Writer, load func(*pack.Pack, strin
 		return err
 	}
 	s := &session{
-		models: m, size: picture.DefaultLimits(), alike: likeness(p.Embedder.StartThreshold),
+		models: m, size: picture.DefaultLimits(), alike: likeness(p.Embedder.StartThreshold), match: p.Embedder.StartThreshold,
 		memory: func() (uint64, error) { return own.pages(1) },
 	}
 	return serve(s, in, out)

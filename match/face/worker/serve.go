@@ -41,9 +41,11 @@ type session struct {
 	memory func() (uint64, error)
 	size   picture.Limits
 	alike  float64 // pictures less alike show two people
+	match  float64 // the pack's threshold
 
 	limits   Limits
 	best     engine.Template
+	relief   engine.Relief // of the best
 	quality  gate.FaceQuality
 	portrait engine.Template
 	good     uint32
@@ -53,14 +55,16 @@ type session struct {
 
 func (s *session) forget() {
 	s.best.Wipe()
+	s.relief.Wipe()
 	s.portrait.Wipe()
-	*s = session{models: s.models, memory: s.memory, size: s.size, alike: s.alike, steady: 1}
+	*s = session{models: s.models, memory: s.memory, size: s.size, alike: s.alike, match: s.match, steady: 1}
 }
 
 // forgetLive drops what was kept of the person before the camera.
 func (s *session) forgetLive() {
 	s.best.Wipe()
-	s.best, s.quality, s.good, s.liveSum, s.steady = nil, gate.FaceQuality{}, 0, 0, 1
+	s.relief.Wipe()
+	s.best, s.relief, s.quality, s.good, s.liveSum, s.steady = nil, engine.Relief{}, gate.FaceQuality{}, 0, 0, 1
 }
 
 // request is one message of the parent. Its body goes back to the reader, wiped.
@@ -203,14 +207,14 @@ func (s *session) frame(body []byte) (*Look, error) {
 		p, err = picture.Decode(data, f, s.size)
 	}
 	if err != nil {
-		return &Look{Problem: decodeProblem(err), Live: -1}, nil
+		return &Look{Problem: decodeProblem(err), Live: -1, Flat: -1}, nil
 	}
 	defer p.Wipe()
 	return s.look(p)
 }
 
 func (s *session) look(p *picture.Picture) (*Look, error) {
-	l := &Look{Live: -1}
+	l := &Look{Live: -1, Flat: -1}
 	face, err := s.models.Subject(p)
 	if l.Problem = contentProblem(err); l.Problem == Fine && err != nil {
 		return nil, err
@@ -223,23 +227,59 @@ func (s *session) look(p *picture.Picture) (*Look, error) {
 	}
 	l.Width = min(8, face.Width/float64(p.Width))
 	l.Quality = engine.Measure(p, face)
-	if l.Problem != Fine || s.limits.Lacks(l.Quality) != "" {
+	l.Lit, l.Behind = engine.Lit(p, face)
+	lacks := s.limits.Lacks(l.Quality)
+	aside := lacks == "yaw" && s.best != nil && s.turned().Lacks(l.Quality) == ""
+	if l.Problem != Fine || lacks != "" && !aside {
 		return l, nil
 	}
 	t, err := s.models.Template(p, face)
 	if err != nil {
 		return nil, err
 	}
+	s.compareTurned(p, face, t, l)
+	if aside {
+		t.Wipe()
+		return l, nil
+	}
 	if l.Live, err = s.models.Live(p, face); err != nil {
 		t.Wipe()
 		return nil, err
 	}
-	s.keep(t, l)
+	s.keep(p, face, t, l)
 	return l, nil
 }
 
+// turnedFrom is how many degrees of yaw lie between a picture and the best one
+// before it is held against a plane.
+const turnedFrom = 12.0
+
+// compareTurned says of a picture whether it shows the face of the best one,
+// and how flat that is.
+func (s *session) compareTurned(p *picture.Picture, f engine.Face, t engine.Template, l *Look) {
+	if s.best == nil {
+		return
+	}
+	l.Same = engine.Cosine(s.best, t) >= s.match
+	if l.Same && math.Abs(l.Quality.Yaw-s.quality.Yaw) >= turnedFrom {
+		r := engine.NewRelief(p, f)
+		l.Flat = max(-1, min(1, s.relief.Flat(r)))
+		r.Wipe()
+	}
+}
+
+// farAside is how far a head may be turned to be known again.
+const farAside = 45.0
+
+// turned is the quality of a head that was asked to turn.
+func (s *session) turned() Limits {
+	l := s.limits
+	l.Yaw = farAside
+	return l
+}
+
 // keep takes a good picture into account.
-func (s *session) keep(t engine.Template, l *Look) {
+func (s *session) keep(p *picture.Picture, f engine.Face, t engine.Template, l *Look) {
 	if s.best != nil {
 		like := engine.Cosine(s.best, t)
 		if l.Changed = like < s.alike; l.Changed {
@@ -252,7 +292,8 @@ func (s *session) keep(t engine.Template, l *Look) {
 	s.liveSum += l.Live
 	if s.best == nil || l.Quality.Overall > s.quality.Overall {
 		s.best.Wipe()
-		s.best, s.quality, l.Kept = t, l.Quality, true
+		s.relief.Wipe()
+		s.best, s.relief, s.quality, l.Kept = t, engine.NewRelief(p, f), l.Quality, true
 		return
 	}
 	t.Wipe()

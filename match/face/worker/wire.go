@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 
 	"gateagent/gate"
 	"gateagent/match/face/picture"
@@ -147,9 +148,16 @@ type Look struct {
 	// person before the camera is another one than before, and what was kept
 	// of the one before is gone.
 	Kept, Changed bool
-	Quality       gate.FaceQuality
-	Width         float64 // of the face as a part of the picture's
-	Live          float64 // presentation attack score, negative for none
+	// Same says that the face is that of the best picture before, also where
+	// this one is turned too far aside to be kept.
+	Same bool
+	// Flat is how well a plane explains both this picture and the best one
+	// before, see engine.Relief.Flat; negative where the head is not turned.
+	Flat        float64
+	Quality     gate.FaceQuality
+	Width       float64    // of the face as a part of the picture's
+	Live        float64    // presentation attack score, negative for none
+	Lit, Behind [3]float64 // light of the face and of what is behind it, see engine.Lit
 }
 
 // Seen is what the child made of the portrait.
@@ -232,8 +240,13 @@ func openAll(body []byte, head any) error {
 // have been taken over by a picture.
 
 func (l *Look) check() error {
-	if l.Problem >= problems || !within(l.Width, 0, 8) || !within(l.Live, -1, 1) {
+	if l.Problem >= problems || !within(l.Width, 0, 8) || !within(l.Live, -1, 1) || !within(l.Flat, -1, 1) {
 		return errors.New("a look is out of range")
+	}
+	for _, v := range slices.Concat(l.Lit[:], l.Behind[:]) {
+		if !within(v, 0, 1) {
+			return errors.New("a light is out of range")
+		}
 	}
 	return checkQuality(l.Quality)
 }
