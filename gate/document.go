@@ -7,6 +7,15 @@ type TrustedTime struct {
 	Now     time.Time
 	Trusted bool           // false: validity can only be undetermined
 	Zone    *time.Location // the kiosk's zone, for whole days; nil means UTC
+	Source  string         // where it comes from, as in records; empty where nobody says
+}
+
+// ClockStatus is where the time comes from, for staff and central.
+type ClockStatus struct {
+	Source  string    `json:"source"` // kernel, held, central, assumed, none
+	Trusted bool      `json:"trusted"`
+	Since   time.Time `json:"since,omitzero"` // when the source last spoke; zero when it speaks now
+	Until   time.Time `json:"until,omitzero"` // when holdover ends; zero where nothing ends
 }
 
 // Judge opens a case on one document. match/document implements it.
@@ -21,6 +30,10 @@ type Case interface {
 	// SecurityObject judges EF.SOD: the checks sod.hash, sod.signature, sod,
 	// ds.signature, ds.validity, ds.revocation, ds.trust, ds, in that order.
 	SecurityObject(raw []byte) []Check
+	// Foresee names the data groups that EF.SOD lists, before anything of it
+	// is judged and without keeping anything: what may be fetched meanwhile.
+	// Nil for a malformed one.
+	Foresee(raw []byte) []int
 	// Lists says whether the security object lists data group n.
 	Lists(n int) bool
 	// DataGroup judges the raw bytes of data group n: integrity.dgN.

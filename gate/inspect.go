@@ -45,6 +45,11 @@ type inspector struct {
 	object bool         // the security object was read: what it lists is known
 	used   map[int]bool // data groups that a proof used
 	asked  map[int]bool // data groups that the chip was asked for
+
+	next      File            // what will be read after the security object; see foresee
+	ahead     map[File]answer // what was read before its turn
+	judging   chan struct{}   // closed when what runs beside the chip has ended; nil when nothing does
+	malformed *ChipError      // the security object is none
 }
 
 // step is one named entry of the forward pass. Its error ends the pass.
@@ -87,6 +92,7 @@ func Inspect(ctx context.Context, chip Chip, kase Case, scan Scan, opt InspectOp
 			break
 		}
 	}
+	in.settle()
 	in.out.Stats = chip.Stats()
 	in.finish()
 	return in.out
@@ -195,7 +201,7 @@ func (in *inspector) rollUpAccess() {
 }
 
 func (in *inspector) securityObject(ctx context.Context) error {
-	raw, err := in.chip.ReadFile(ctx, FileSOD)
+	raw, err := in.read(ctx, FileSOD)
 	if err != nil {
 		v := verdict(CheckSODHash, err)
 		if v.Result == NotSupported {
@@ -206,22 +212,30 @@ func (in *inspector) securityObject(ctx context.Context) error {
 		in.set(v)
 		return err
 	}
-	checks := in.kase.SecurityObject(raw)
+	in.foresee(raw)
+	in.later(func() { in.takeObject(in.kase.SecurityObject(raw)) })
+	return nil
+}
+
+// takeObject notes what was judged of the security object. A malformed one
+// ends the pass.
+func (in *inspector) takeObject(checks []Check) {
 	in.set(checks...)
 	for _, c := range checks {
 		if c.Code == CodeSODMalformed {
-			return &ChipError{Kind: ChipNonsense, Code: CodeSODMalformed, Step: "EF.SOD"}
+			in.malformed = &ChipError{Kind: ChipNonsense, Code: CodeSODMalformed, Step: "EF.SOD"}
+			return
 		}
 	}
 	in.object = true
-	return nil
 }
 
 // group reads and judges data group n. proven says whether later steps may
 // rest on it; err ends the pass.
 func (in *inspector) group(ctx context.Context, n int) (raw []byte, proven bool, err error) {
-	raw, err = in.chip.ReadFile(ctx, DG(n))
+	raw, err = in.read(ctx, DG(n))
 	in.asked[n] = true
+	in.settle()
 	if err != nil {
 		in.set(in.withheld(n, err))
 		if ends(err) {
@@ -294,7 +308,8 @@ func (in *inspector) portrait(ctx context.Context) error {
 // last the ones that may be locked and those that nothing lists: a chip that
 // serves such a group all the same is found out.
 func (in *inspector) rest(ctx context.Context) error {
-	raw, err := in.chip.ReadFile(ctx, FileCOM)
+	raw, err := in.read(ctx, FileCOM)
+	in.settle()
 	switch {
 	case err == nil:
 		in.set(in.kase.COM(raw))

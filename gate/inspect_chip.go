@@ -49,6 +49,9 @@ func (in *inspector) proveMapping(ctx context.Context) bool {
 // more is asked. After a failure the others still run, for the record: they
 // cannot outweigh it.
 func (in *inspector) proveChip(ctx context.Context) error {
+	if err := in.proveObject(ctx); err != nil {
+		return err
+	}
 	if in.proveMapping(ctx) {
 		in.set(Check{CheckChipAuth, NotSupported, CodeProofNotNeeded, ""}, Check{CheckActiveAuth, NotSupported, CodeProofNotNeeded, ""})
 		return nil
@@ -140,7 +143,7 @@ func (in *inspector) activeAuth(ctx context.Context) error {
 		}
 		return nil
 	}
-	in.set(in.kase.ActiveAuth(rnd, answer))
+	in.later(func() { in.set(in.kase.ActiveAuth(rnd, answer)) })
 	return nil
 }
 

@@ -118,6 +118,7 @@ func (fakeCase) SecurityObject([]byte) []Check {
 	}
 	return out
 }
+func (fakeCase) Foresee([]byte) []int            { return []int{1, 2, 14} }
 func (fakeCase) Lists(n int) bool                { return n == 1 || n == 2 || n == 14 }
 func (fakeCase) DataGroup(n int, _ []byte) Check { return Check{ID: CheckDG(n), Result: Successful} }
 func (fakeCase) COM([]byte) Check                { return Check{} }
