@@ -26,11 +26,15 @@ func faceCommand() *cobra.Command {
 }
 
 // faceFlags say what to run.
-type faceFlags struct{ pack, library string }
+type faceFlags struct{ pack, library, labels string }
 
 func (f *faceFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.pack, "pack", "", "folder of the model pack (default: the first of "+strings.Join(packPlaces(), ", ")+")")
 	cmd.Flags().StringVar(&f.library, "library", "", "libonnxruntime (default: the first of "+strings.Join(libraryPlaces(), ", ")+")")
+}
+
+func (f *faceFlags) addLabels(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.labels, "labels", "", "file with sex and age of the people (default "+eval.LabelsFile+" in DIR, where there is one)")
 }
 
 // packPlaces and libraryPlaces are where scripts/setup and an operator put
@@ -177,8 +181,10 @@ const faceSetHelp = `DIR holds a folder of pictures for each person. Pictures wh
 "portrait" stand for the chip's portrait and are compared with all others;
 without any, every picture is compared with every other. --attempts N takes N
 pictures, in the order of their names, as one transaction, which goes by the
-best of them, as a gate does. A file labels.csv with the first line
-person,sex,age adds rates by group.`
+best of them in quality, as a gate does: no score is looked at for that. A file
+labels.csv in DIR, or --labels FILE, with the first line person,sex,age (years)
+or person,sex,age-band (30-44) adds rates by group, and says which of them so
+few people cannot support.`
 
 // pageFile is where the page goes unless told otherwise.
 const pageFile = "face-eval.html"
@@ -217,6 +223,7 @@ acquire, and a page with plots.
 		},
 	}
 	f.add(cmd)
+	f.addLabels(cmd)
 	cmd.Flags().IntVar(&attempts, "attempts", 1, "live pictures of a transaction")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON, and write no page unless --page is given")
 	cmd.Flags().StringVar(&page, "page", "", "HTML file to write (default "+pageFile+" here)")
@@ -224,7 +231,7 @@ acquire, and a page with plots.
 }
 
 func (f *faceFlags) measure(cmd *cobra.Command, dir string, attempts int) (*eval.Report, error) {
-	people, err := eval.ReadSet(dir)
+	people, err := eval.ReadSet(dir, f.labels)
 	if err != nil {
 		return nil, err
 	}
@@ -261,6 +268,9 @@ func printReport(w io.Writer, r *eval.Report, page string) error {
 	fmt.Fprintf(w, "EER %s (%s to %s) at %.4f%s\n", eval.Percent(r.EER), eval.Percent(r.EERInterval[0]), eval.Percent(r.EERInterval[1]), r.EERThreshold, note)
 	for _, p := range r.Points() {
 		fmt.Fprintf(w, "FMR %-7s FNMR %-14s threshold %-14s %s\n", p.FMR, p.FNMR, p.Threshold, p.Interval)
+	}
+	for _, g := range r.Groups {
+		fmt.Fprintf(w, "group %-10s %s\n", g.Label, g.Line())
 	}
 	_, err := fmt.Fprintf(w, "at the present threshold %.4f: FMR %s, FNMR %s\n", r.At.Threshold, eval.Percent(r.At.FMR), eval.Percent(r.At.FNMR))
 	if page != "" && err == nil {

@@ -49,6 +49,7 @@ func faceCalibrateCommand() *cobra.Command {
 		},
 	}
 	f.add(cmd)
+	f.addLabels(cmd)
 	fl := cmd.Flags()
 	fl.StringVar(&f.key, "key", "", "signing key for calibrations")
 	fl.StringArrayVar(&f.cameras, "camera", nil, "camera that took the pictures: model and place; may be repeated")

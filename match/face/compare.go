@@ -13,7 +13,7 @@ import (
 
 // Compare implements gate.FaceAttempt.
 func (a *attempt) Compare(ctx context.Context, portrait gate.Portrait) gate.FaceResult {
-	res := gate.FaceResult{Pack: a.m.cfg.Pack.Title(), Threshold: a.m.cfg.Pack.Threshold(), Admits: a.m.Calibrated(), PAD: -1}
+	res := gate.FaceResult{Pack: a.m.cfg.Pack.Title(), Threshold: a.m.cfg.Pack.Threshold(), StrictThreshold: a.m.cfg.Pack.StrictThreshold(), Admits: a.m.Calibrated(), PAD: -1}
 	p, code := a.worker(ctx)
 	if code == 0 {
 		code = a.portrait(ctx, p, portrait, &res)

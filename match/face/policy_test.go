@@ -26,7 +26,10 @@ func TestCalibrationRunsOut(t *testing.T) {
 	c := pack.Calibration{
 		Format: pack.Format, Pack: bare.Hash(), Title: bare.Title(), Made: made, Expires: made.AddDate(0, 6, 0), Cameras: []string{"lane 1"},
 		People: 400, Pictures: 4000, Genuine: 1000, Impostor: 9000, Attempts: 1, EER: 0.001, FMR: 0.001,
-		Points: []pack.Point{{FMR: 0.001, Threshold: 0.41, FNMR: 0.002, FNMRHigh: 0.01, Supported: true}},
+		Points: []pack.Point{
+			{FMR: 0.001, Threshold: 0.41, FNMR: 0.002, FNMRHigh: 0.01, Supported: true},
+			{FMR: 0.0001, Threshold: 0.48, FNMR: 0.004, FNMRHigh: 0.02, Supported: true}, {FMR: 0.00001, Threshold: 0.6},
+		},
 	}
 	raw, err := c.Sign(key)
 	if err != nil {
@@ -44,8 +47,8 @@ func TestCalibrationRunsOut(t *testing.T) {
 	portrait := jpegOf(t, rgba(person(t, 5, 1)))
 	got := r.attempt(portrait, "jpeg", 5*time.Second)
 	expect(t, got, gate.FaceMatched, 0)
-	if got.Threshold != 0.41 {
-		t.Errorf("threshold %v", got.Threshold)
+	if got.Threshold != 0.41 || got.StrictThreshold != 0.48 {
+		t.Errorf("thresholds %v, %v", got.Threshold, got.StrictThreshold)
 	}
 	now = c.Expires
 	expect(t, r.attempt(portrait, "jpeg", 5*time.Second), gate.FaceNotCompared, gate.CodeFaceUncalibrated)

@@ -44,11 +44,21 @@ type Point struct {
 func (g Group) cells() []string {
 	var out []string
 	for _, f := range FMRs() {
-		if !supports(pairsOf(g.People), f) {
-			out = append(out, "not supported")
-			continue
+		k := Key(f)
+		fmr := Percent(g.FMR[k])
+		if !g.Supported[k] {
+			fmr = "not supported"
 		}
-		out = append(out, Percent(g.FMR[Key(f)])+", "+Percent(g.FNMR[Key(f)]))
+		out = append(out, fmr+"; "+Percent(g.FNMR[k])+", at most "+Percent(g.FNMRHigh[k]))
+	}
+	return out
+}
+
+// Line tells of a group in one line: its rates at each operating point.
+func (g Group) Line() string {
+	out := fmt.Sprintf("%d people", g.People)
+	for i, c := range g.cells() {
+		out += fmt.Sprintf("; at FMR %s: %s", Percent(FMRs()[i]), c)
 	}
 	return out
 }

@@ -81,6 +81,12 @@ type Group struct {
 	Impostor int                `json:"impostor"`
 	FMR      map[string]float64 `json:"fmr"`
 	FNMR     map[string]float64 `json:"fnmr"`
+	// FNMRHigh is what the false non-match rate may be at 95 % confidence, with
+	// so many people: no error among n of them means 3/n at most.
+	FNMRHigh map[string]float64 `json:"fnmr_high"`
+	// Supported says for each operating point whether the group's own pairs
+	// support a statement about that false match rate.
+	Supported map[string]bool `json:"supported"`
 }
 
 // Measure measures a pack on people. With holds one or more acquirers of that
@@ -201,7 +207,7 @@ func (r *Report) groups(t *trials, people []Person) {
 	slices.Sort(labels)
 	for _, l := range labels {
 		in := members[l]
-		g := Group{Label: l, FMR: map[string]float64{}, FNMR: map[string]float64{}}
+		g := Group{Label: l, FMR: map[string]float64{}, FNMR: map[string]float64{}, FNMRHigh: map[string]float64{}, Supported: map[string]bool{}}
 		for _, yes := range in {
 			if yes {
 				g.People++
@@ -209,11 +215,22 @@ func (r *Report) groups(t *trials, people []Person) {
 		}
 		only := func(tr trial) bool { return in[tr.a] && in[tr.b] }
 		g.Genuine, g.Impostor = count(t.genuine, only), count(t.impostor, only)
-		for k, threshold := range r.Threshold {
-			g.FMR[k], g.FNMR[k] = t.at(threshold, only)
+		for _, f := range FMRs() {
+			k := Key(f)
+			g.FMR[k], g.FNMR[k] = t.at(r.Threshold[k], only)
+			g.FNMRHigh[k], g.Supported[k] = atMost(g.FNMR[k], g.People), supports(pairsOf(g.People), f)
 		}
 		r.Groups = append(r.Groups, g)
 	}
+}
+
+// atMost is the upper end of the 95 % interval of a rate among n people: by the
+// rule of three where it is small, by the normal approximation otherwise.
+func atMost(rate float64, n int) float64 {
+	if n == 0 {
+		return 1
+	}
+	return min(1, max(3/float64(n), rate+1.96*math.Sqrt(rate*(1-rate)/float64(n))))
 }
 
 func count(from []trial, only func(trial) bool) int {
@@ -256,7 +273,8 @@ func (r *Report) Calibration(c Conditions) (*pack.Calibration, error) {
 	}
 	for _, g := range r.Groups {
 		k := Key(c.FMR)
-		out.Groups = append(out.Groups, pack.Group{Label: g.Label, People: g.People, Genuine: g.Genuine, Impostor: g.Impostor, FMR: g.FMR[k], FNMR: g.FNMR[k]})
+		out.Groups = append(out.Groups, pack.Group{Label: g.Label, People: g.People, Genuine: g.Genuine, Impostor: g.Impostor,
+			FMR: g.FMR[k], FNMR: g.FNMR[k], FNMRHigh: g.FNMRHigh[k], Supported: g.Supported[k]})
 	}
 	return out, nil
 }

@@ -100,7 +100,7 @@ func TestReportOfASetWithPortraitsAttemptsAndLabels(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, LabelsFile), []byte(labels), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	people, err := ReadSet(dir)
+	people, err := ReadSet(dir, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,10 +126,93 @@ func TestReportOfASetWithPortraitsAttemptsAndLabels(t *testing.T) {
 	}
 }
 
+// A transaction goes by its best picture in quality, whatever the score: the
+// other one would match here.
+func TestATransactionGoesByQuality(t *testing.T) {
+	dir := t.TempDir()
+	for i := range byte(10) {
+		who := filepath.Join(dir, fmt.Sprintf("p%02d", i))
+		ppm(t, filepath.Join(who, "portrait.ppm"), i, 200, 0)
+		ppm(t, filepath.Join(who, "1.ppm"), i, 100, 0)    // matches
+		ppm(t, filepath.Join(who, "2.ppm"), 30+i, 180, 0) // better, and does not
+	}
+	people, err := ReadSet(dir, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for attempts, want := range map[int]float64{1: 0.5, 2: 1} {
+		r, err := Measure(context.Background(), anyPack(t), people, []Acquirer{byPixel{}}, attempts, noon)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.At.FNMR != want || r.Genuine != 20/attempts {
+			t.Errorf("%d attempts: FNMR %v of %d, want %v", attempts, r.At.FNMR, r.Genuine, want)
+		}
+	}
+}
+
+// Rates by group, with what so few people can say, reach the signed record.
+func TestGroupsSayWhatTheySupport(t *testing.T) {
+	dir := t.TempDir()
+	labels := "person,sex,age-band\n"
+	for i := range byte(60) {
+		name := fmt.Sprintf("p%02d", i)
+		labels += name + "," + []string{"F", "M", "M", "M", "M"}[i%5] + "," + []string{"18-29", "60+"}[i%2] + "\n"
+		ppm(t, filepath.Join(dir, name, "portrait.ppm"), i, 200, 0)
+		seen := i
+		if i == 0 {
+			seen = 63 // one woman is not recognised
+		}
+		ppm(t, filepath.Join(dir, name, "1.ppm"), seen, 200, 0)
+	}
+	file := filepath.Join(t.TempDir(), "who.csv")
+	if err := os.WriteFile(file, []byte(labels), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	people, err := ReadSet(dir, file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := Measure(context.Background(), anyPack(t), people, []Acquirer{byPixel{}}, 1, noon)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := r.Calibration(Conditions{FMR: 0.01, Cameras: []string{"lane 1"}, Valid: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]pack.Group{}
+	for _, g := range c.Groups {
+		got[g.Label] = g
+	}
+	women, men := got["sex=F"], got["sex=M"]
+	if len(got) != 4 || women.People != 12 || women.Supported || women.FNMR != 1.0/12 || women.FNMRHigh < 0.2 || women.FNMRHigh > 0.3 {
+		t.Errorf("women: %+v of %v", women, got)
+	}
+	if men.People != 48 || !men.Supported || men.FNMR != 0 || men.FNMRHigh != 3.0/48 || got["age=60+"].People != 30 {
+		t.Errorf("men: %+v of %v", men, got)
+	}
+	var page strings.Builder
+	if err := r.Page(&page); err != nil || !strings.Contains(page.String(), "not supported; 8.33 %, at most") {
+		t.Errorf("the page does not say it (%v)", err)
+	}
+	for name, text := range map[string]string{"no such band": "person,sex,age-band\np01,F,old\n", "no such column": "person,sex,years\n", "nobody": "person,sex,age\nx,F,3\n"} {
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := ReadSet(dir, file); err == nil {
+			t.Errorf("%s: read", name)
+		}
+	}
+	if _, err := ReadSet(dir, filepath.Join(dir, "none.csv")); err == nil {
+		t.Error("labels that are not there were read")
+	}
+}
+
 func TestSetsThatCannotBeMeasured(t *testing.T) {
 	one := t.TempDir()
 	ppm(t, filepath.Join(one, "a", "1.ppm"), 1, 1, 0)
-	if _, err := ReadSet(one); err == nil {
+	if _, err := ReadSet(one, ""); err == nil {
 		t.Error("one person is no set")
 	}
 	ppm(t, filepath.Join(one, "b", "1.ppm"), 2, 1, 0)
@@ -137,12 +220,12 @@ func TestSetsThatCannotBeMeasured(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(one, LabelsFile), []byte(content), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := ReadSet(one); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := ReadSet(one, ""); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want %q", content, err, want)
 		}
 	}
 	os.Remove(filepath.Join(one, LabelsFile))
-	people, err := ReadSet(one)
+	people, err := ReadSet(one, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -150,7 +233,7 @@ func TestSetsThatCannotBeMeasured(t *testing.T) {
 		t.Errorf("nobody has two pictures: %v", err)
 	}
 	ppm(t, filepath.Join(one, "b", "2.ppm"), 2, 1, 2)
-	if people, err = ReadSet(one); err != nil {
+	if people, err = ReadSet(one, ""); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := Measure(context.Background(), anyPack(t), people, []Acquirer{byPixel{}}, 1, noon); err == nil || !strings.Contains(err.Error(), "broken") {
@@ -223,7 +306,7 @@ func TestOnlyASupportedRateIsCalibrated(t *testing.T) {
 
 // The packs on the AT&T faces: 40 people, 400 pictures.
 func TestPacksOnPublicFaces(t *testing.T) {
-	people, err := ReadSet(filepath.Join(sharedDir, "data/faces"))
+	people, err := ReadSet(filepath.Join(sharedDir, "data/faces"), "")
 	if err != nil {
 		t.Skipf("the AT&T faces are not here: %v", err)
 	}

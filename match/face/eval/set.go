@@ -10,13 +10,14 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 )
 
-// LabelsFile may lie in the folder of the pictures: person,sex,age with that
-// first line; empty fields are unknown.
+// LabelsFile may lie in the folder of the pictures, or elsewhere: its first line
+// is person,sex,age, in years, or person,sex,age-band; empty fields are unknown.
 const LabelsFile = "labels.csv"
 
 // referencePrefix begins the names of pictures that stand for the chip's
@@ -28,6 +29,7 @@ type Person struct {
 	Name       string
 	Sex        string // as labelled; empty when unknown
 	Age        int    // -1 when unknown
+	Band       string // of ages, as labelled; empty where Age tells, or unknown
 	References []string
 	Live       []string
 }
@@ -36,8 +38,9 @@ type Person struct {
 var extensions = []string{".pgm", ".ppm", ".pnm", ".jpg", ".jpeg", ".png", ".jp2", ".j2k"}
 
 // ReadSet lists a folder with a folder of pictures for each person, in order
-// of the names.
-func ReadSet(dir string) ([]Person, error) {
+// of the names. Labels come from the file of that name, or from LabelsFile in
+// the folder where there is one.
+func ReadSet(dir, labels string) ([]Person, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, err
@@ -71,7 +74,14 @@ func ReadSet(dir string) ([]Person, error) {
 	if len(people) < 2 {
 		return nil, fmt.Errorf("%s holds pictures of %d people; it must hold a folder with pictures for each of at least two", dir, len(people))
 	}
-	return people, readLabels(filepath.Join(dir, LabelsFile), people)
+	if labels != "" {
+		return people, readLabels(labels, people)
+	}
+	err = readLabels(filepath.Join(dir, LabelsFile), people)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	return people, err
 }
 
 // byNumber puts 2.jpg before 10.jpg: pictures of one visit follow each other.
@@ -84,9 +94,6 @@ func byNumber(a, b string) int {
 
 func readLabels(path string, people []Person) error {
 	f, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
 	if err != nil {
 		return err
 	}
@@ -97,16 +104,23 @@ func readLabels(path string, people []Person) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	if len(rows) == 0 || !slices.Equal(rows[0], []string{"person", "sex", "age"}) {
-		return fmt.Errorf("%s: the first line must be person,sex,age", path)
+	if len(rows) == 0 || !slices.Equal(rows[0][:2], []string{"person", "sex"}) || rows[0][2] != "age" && rows[0][2] != "age-band" {
+		return fmt.Errorf("%s: the first line must be person,sex,age or person,sex,age-band", path)
 	}
+	banded := rows[0][2] == "age-band"
 	for i, row := range rows[1:] {
 		at := slices.IndexFunc(people, func(p Person) bool { return p.Name == row[0] })
 		if at < 0 {
 			return fmt.Errorf("%s: line %d: there is no such person", path, i+2)
 		}
 		people[at].Sex = strings.ToUpper(strings.TrimSpace(row[1]))
-		if row[2] == "" {
+		switch {
+		case row[2] == "":
+			continue
+		case banded && !bandForm.MatchString(row[2]):
+			return fmt.Errorf("%s: line %d: age-band is not like 30-44 or 60+", path, i+2)
+		case banded:
+			people[at].Band = row[2]
 			continue
 		}
 		if people[at].Age, err = strconv.Atoi(row[2]); err != nil || people[at].Age < 0 || people[at].Age > 130 {
@@ -115,6 +129,9 @@ func readLabels(path string, people []Person) error {
 	}
 	return nil
 }
+
+// bandForm is how a band of ages is written.
+var bandForm = regexp.MustCompile(`^\d{1,3}(-\d{1,3}|\+)$`)
 
 // labels gives the groups that a person belongs to.
 func (p Person) labels() []string {
@@ -126,6 +143,9 @@ func (p Person) labels() []string {
 		below int
 		name  string
 	}{{18, "0-17"}, {30, "18-29"}, {45, "30-44"}, {60, "45-59"}, {131, "60+"}}
+	if p.Band != "" {
+		return append(out, "age="+p.Band)
+	}
 	if p.Age >= 0 {
 		i := slices.IndexFunc(bands, func(b struct {
 			below int

@@ -70,6 +70,10 @@ type Group struct {
 	Impostor int     `json:"impostor"`
 	FMR      float64 `json:"fmr"`
 	FNMR     float64 `json:"fnmr"`
+	FNMRHigh float64 `json:"fnmr_high"` // at 95 % confidence, with so many people
+	// Supported says whether the group's own pairs of people support a
+	// statement about the operating false match rate.
+	Supported bool `json:"supported"`
 }
 
 // signedCalibration is calibration.json. The signature is over the record

@@ -124,6 +124,22 @@ func (p *Pack) Threshold() float64 {
 	return p.Embedder.StartThreshold
 }
 
+// StrictThreshold is that of a false match rate of a tenth of the operating one
+// or less, for holders of documents that offer no chip proof; 0 where the
+// calibration in force supports no such rate.
+func (p *Pack) StrictThreshold() float64 {
+	if p.measured == nil {
+		return 0
+	}
+	var strict float64
+	for _, point := range p.measured.Points {
+		if point.Supported && point.FMR <= p.measured.FMR/10*(1+1e-9) && point.Threshold >= p.Threshold() && (strict == 0 || point.Threshold < strict) {
+			strict = point.Threshold
+		}
+	}
+	return strict
+}
+
 func (p *Pack) checkPins(pins map[string]string) error {
 	have := map[string]string{ManifestFile: p.hash}
 	for _, f := range p.Files {
