@@ -72,6 +72,13 @@ type Facts struct {
 	Face     FaceVerdict
 	FaceCode Code // why there is no match
 
+	// CloneUnproven: the document is undetermined for the missing chip proof
+	// alone, and the profile names its issuer (Profile.CloneUnproven).
+	CloneUnproven bool
+	// FaceStrict: the match also holds at the stricter threshold that such a
+	// document needs.
+	FaceStrict bool
+
 	HelpAsked     bool // the traveller asked for help
 	AbortedBefore bool // the transaction before this one was aborted too
 }
@@ -81,16 +88,26 @@ type Facts struct {
 type Decision struct {
 	Outcome Outcome
 	Reasons []Code
+	// CloneUnproven marks an admission of a document that offers no proof
+	// that its chip is no copy.
+	CloneUnproven bool
 }
 
 // Decide is the decision, a pure function. It admits only when the document
 // is successful, the list allows, and the policy's word on the face is kept;
 // an interrupted reading without anything against the traveller is aborted
 // once and referred the second time in a row; everything else is referred.
+//
+// One exception (inspection report, "Roll-up": a profile may name issuers for
+// which chip N passes on stated conditions): a document that nothing but its
+// missing chip proof keeps from being successful is admitted when its issuer
+// is named, the policy requires the face, and the face matches at the stricter
+// threshold; a copied chip then still shows another person's face.
 func Decide(f Facts) Decision {
 	if f.HelpAsked {
 		return refer(CodeHelpAsked)
 	}
+	unproven := f.Document == Undetermined && f.CloneUnproven && f.Policy.Face == FaceRequired
 	switch f.Document {
 	case Successful:
 	case Failed:
@@ -99,9 +116,11 @@ func Decide(f Facts) Decision {
 		if f.AbortedBefore {
 			return refer(CodeAbortedTwice)
 		}
-		return Decision{Abort, []Code{CodeDocumentAborted}}
+		return Decision{Outcome: Abort, Reasons: []Code{CodeDocumentAborted}}
 	default:
-		return refer(CodeDocumentUndetermined)
+		if !unproven {
+			return refer(CodeDocumentUndetermined)
+		}
 	}
 	if f.Policy.Name == "" {
 		return refer(CodePolicyUnset)
@@ -113,10 +132,13 @@ func Decide(f Facts) Decision {
 	case FaceOff:
 		return Decision{Outcome: Admit}
 	case FaceRequired:
-		if f.Face == FaceMatched {
-			return Decision{Outcome: Admit}
+		switch {
+		case f.Face != FaceMatched:
+			return refer(faceReason(f))
+		case unproven && !f.FaceStrict:
+			return refer(CodeFaceNotStrict)
 		}
-		return refer(faceReason(f))
+		return Decision{Outcome: Admit, CloneUnproven: unproven}
 	}
 	return refer(CodeFaceNotDeclared)
 }
@@ -135,4 +157,4 @@ func faceReason(f Facts) Code {
 	return CodeFaceNotAvailable
 }
 
-func refer(codes ...Code) Decision { return Decision{Refer, codes} }
+func refer(codes ...Code) Decision { return Decision{Outcome: Refer, Reasons: codes} }

@@ -5,117 +5,180 @@ import (
 	"testing"
 )
 
-// truth is an independent statement of the rule, written as a list of the few
-// ways to anything but a referral. It shares no code with Decide.
-func truth(groups, optional []Result, list ListVerdict, pol Policy, face FaceVerdict, help, before bool) Outcome {
-	allS, anyF, anyA := true, false, false
-	for _, g := range groups {
-		allS = allS && g == Successful
-		anyF = anyF || g == Failed
-		anyA = anyA || g == Aborted
+// situation is everything around the document that a decision may depend on.
+type situation struct {
+	list         ListVerdict
+	pol          Policy
+	named        bool // the profile names the issuer for chip N
+	face         FaceVerdict
+	strict       bool // the match holds at the stricter threshold
+	help, before bool
+}
+
+// evidence is what the truth needs of the groups' results.
+type evidence struct {
+	allS, onlyChipN, anyF, anyA bool
+}
+
+// weigh looks at the groups' results in the order of MandatoryChecks; chip is
+// the second.
+func weigh(groups, optional []Result) evidence {
+	e := evidence{allS: true, onlyChipN: true}
+	for i, g := range groups {
+		e.allS = e.allS && g == Successful
+		want := Successful
+		if i == 1 {
+			want = NotSupported
+		}
+		e.onlyChipN = e.onlyChipN && g == want
+		e.anyF = e.anyF || g == Failed
+		e.anyA = e.anyA || g == Aborted
 	}
 	for _, o := range optional {
-		anyF = anyF || o == Failed
+		e.anyF = e.anyF || o == Failed
 	}
-	faceKept := pol.Face == FaceOff || pol.Face == FaceRequired && face == FaceMatched
+	return e
+}
+
+// truth is an independent statement of the rule, written as a list of the few
+// ways to anything but a referral. It shares no code with Profile and Decide.
+func truth(e evidence, s situation) (o Outcome, unproven bool) {
+	mayPass := !e.anyF && !s.help && s.pol.Name != "" && s.list == ListAllow
+	faceKept := s.pol.Face == FaceOff || s.pol.Face == FaceRequired && s.face == FaceMatched
 	switch {
-	case allS && !anyF && !help && pol.Name != "" && list == ListAllow && faceKept:
-		return Admit
-	case anyA && !anyF && !help && !before:
-		return Abort
+	case mayPass && e.allS && faceKept:
+		return Admit, false
+	case mayPass && e.onlyChipN && s.named && s.pol.Face == FaceRequired && s.face == FaceMatched && s.strict:
+		return Admit, true
+	case e.anyA && !e.anyF && !s.help && !s.before:
+		return Abort, false
 	}
-	return Refer
+	return Refer, false
 }
 
 var allResults = []Result{Undetermined, Successful, Failed, NotSupported, Aborted}
 
-// TestDecideTruthTable compares Profile.Overall and Decide with the statement
-// above over every combination of the mandatory groups' results, every list
-// answer and every policy.
+// decideAs is what the code makes of a situation, given what it makes of the
+// document.
+func decideAs(overall Result, unproven bool, s situation) Decision {
+	return Decide(Facts{Policy: s.pol, Document: overall, CloneUnproven: unproven, List: s.list, ListCode: CodeListNotFound,
+		Face: s.face, FaceStrict: s.strict, HelpAsked: s.help, AbortedBefore: s.before})
+}
+
+// offersNone sets the three proofs as they are where the document offers none.
+func offersNone(r *Report) {
+	for _, id := range []CheckID{CheckChipAuth, CheckActiveAuth, CheckPACECAM} {
+		r.Set(Check{ID: id, Result: NotSupported, Code: CodeProofNotOffered})
+	}
+}
+
+func setGroup(r *Report, id CheckID, g Result) {
+	c := Check{ID: id, Result: g}
+	if id == CheckChip && g == NotSupported {
+		c.Code = CodeProofNotOffered
+	}
+	r.Set(c)
+}
+
+// TestDecideTruthTable compares the profile and Decide with the statement
+// above over every combination of the mandatory groups' results, with and
+// without the issuer named for chip N, and every face; and every list answer,
+// policy and flag wherever the document could pass.
 func TestDecideTruthTable(t *testing.T) {
 	ids := MandatoryChecks()
-	profile := DefaultProfile()
+	profiles := []Profile{DefaultProfile(), DefaultProfile().AllowCloneUnproven("UTA", "UTO")}
 	groups := make([]Result, len(ids))
 	total := 1
 	for range ids {
 		total *= len(allResults)
 	}
-	admits := 0
-	var overall [5]bool
-	seen := map[Result]bool{}
+	// A decision depends on the groups through the first three alone, the
+	// truth through the last: each pair is compared once, in every situation.
+	type seen struct {
+		overall         Result
+		unproven, named bool
+		e               evidence
+	}
+	compared := map[seen]bool{}
+	admits, unproven := 0, 0
 	var r Report
+	offersNone(&r)
 	for n := range total {
 		for i, k := 0, n; i < len(ids); i, k = i+1, k/len(allResults) {
 			if g := allResults[k%len(allResults)]; n == 0 || g != groups[i] {
 				groups[i] = g
-				r.Set(Check{ID: ids[i], Result: g})
+				setGroup(&r, ids[i], g)
 			}
 		}
-		res := profile.Overall(&r, "UTO")
-		overall[res] = true
-		// The decision sees the groups through the overall result alone, so
-		// all answers and policies are tried once for each overall result
-		// and for every way to the successful one; every other combination
-		// of groups is held against the truth under the most lenient policy.
-		if !seen[res] || res == Successful {
-			seen[res] = true
-			admits += compareAll(t, groups, nil, res)
-		}
-		want := truth(groups, nil, ListAllow, Policy{Name: "p", Face: FaceOff}, 0, false, false)
-		if got := Decide(Facts{Policy: Policy{Name: "p", Face: FaceOff}, Document: res, List: ListAllow}); got.Outcome != want {
-			t.Fatalf("groups %v: %v, want %v", groups, got, want)
+		e := weigh(groups, nil)
+		for i, p := range profiles {
+			overall := p.Overall(&r, "UTO") // naming the issuer changes nothing in it
+			key := seen{overall, p.CloneUnproven(&r, "UTO"), i == 1, e}
+			if compared[key] {
+				continue
+			}
+			compared[key] = true
+			a, u := compareAll(t, groups, e, key.overall, key.unproven, key.named)
+			admits, unproven = admits+a, unproven+u
 		}
 	}
-	if !overall[Successful] || !overall[Failed] || !overall[Aborted] || !overall[Undetermined] {
-		t.Fatalf("the table did not reach every overall result: %v", overall)
+	if len(compared) < 12 {
+		t.Fatalf("the table reached only %v", compared)
 	}
-	if admits == 0 {
-		t.Fatal("the table admits nobody: it proves nothing")
+	if admits == 0 || unproven == 0 || unproven >= admits {
+		t.Fatalf("the table admits %d times, %d of them without chip proof: it proves nothing", admits, unproven)
 	}
 }
 
 // TestDecideOptional does the same for every combination of the optional
-// checks over a document that is otherwise proven, aborted or undetermined.
+// checks over a document whose access, or whose chip proof, has any result.
 func TestDecideOptional(t *testing.T) {
 	ids := OptionalChecks()
-	profile := DefaultProfile()
-	for _, base := range allResults {
-		groups := []Result{base}
-		for range len(MandatoryChecks()) - 1 {
-			groups = append(groups, Successful)
-		}
+	profile := DefaultProfile().AllowCloneUnproven("UTO")
+	type seen struct {
+		overall  Result
+		unproven bool
+		e        evidence
+	}
+	compared := map[seen]bool{}
+	for b := range 2 * len(allResults) {
+		groups := slices.Repeat([]Result{Successful}, len(MandatoryChecks()))
+		groups[b/len(allResults)] = allResults[b%len(allResults)] // access or chip
 		for n := range 5 * 5 * 5 * 5 * 5 {
 			var r Report
+			offersNone(&r)
 			for i, id := range MandatoryChecks() {
-				r.Set(Check{ID: id, Result: groups[i]})
+				setGroup(&r, id, groups[i])
 			}
 			optional := make([]Result, len(ids))
 			for i, k := 0, n; i < len(ids); i, k = i+1, k/5 {
 				optional[i] = allResults[k%5]
 				r.Set(Check{ID: ids[i], Result: optional[i]})
 			}
-			compareAll(t, groups, optional, profile.Overall(&r, "UTO"))
+			key := seen{profile.Overall(&r, "UTO"), profile.CloneUnproven(&r, "UTO"), weigh(groups, optional)}
+			if !compared[key] {
+				compared[key] = true
+				compareAll(t, groups, key.e, key.overall, key.unproven, true)
+			}
 		}
 	}
 }
 
 // compareAll runs every list answer, policy, face verdict and flag.
-func compareAll(t *testing.T, groups, optional []Result, res Result) (admits int) {
+func compareAll(t *testing.T, groups []Result, e evidence, overall Result, unproven, named bool) (admits, marked int) {
 	t.Helper()
 	for list := range listVerdicts + 1 {
 		for face := range facePolicies + 1 {
 			for verdict := range faceVerdicts + 1 {
-				for flags := range 8 {
-					pol := Policy{Face: face}
+				for flags := range 16 {
+					s := situation{list: list, pol: Policy{Face: face}, named: named, face: verdict, help: flags&2 != 0, before: flags&4 != 0, strict: flags&8 != 0}
 					if flags&1 != 0 {
-						pol.Name = "p"
+						s.pol.Name = "p"
 					}
-					help, before := flags&2 != 0, flags&4 != 0
-					got := Decide(Facts{Policy: pol, Document: res, List: list, ListCode: CodeListNotFound, Face: verdict, HelpAsked: help, AbortedBefore: before})
-					want := truth(groups, optional, list, pol, verdict, help, before)
-					if got.Outcome != want {
-						t.Fatalf("groups %v optional %v list %v policy %+v face %v help %v before %v: %v, want %v",
-							groups, optional, list, pol, verdict, help, before, got.Outcome, want)
+					got := decideAs(overall, unproven, s)
+					want, mark := truth(e, s)
+					if got.Outcome != want || got.CloneUnproven != mark {
+						t.Fatalf("groups %v %+v %+v: %+v, want %v, clone unproven %v", groups, e, s, got, want, mark)
 					}
 					if (got.Outcome == Admit) != (len(got.Reasons) == 0) {
 						t.Fatalf("outcome %v has reasons %v", got.Outcome, got.Reasons)
@@ -123,11 +186,55 @@ func compareAll(t *testing.T, groups, optional []Result, res Result) (admits int
 					if got.Outcome == Admit {
 						admits++
 					}
+					if mark {
+						marked++
+					}
 				}
 			}
 		}
 	}
-	return admits
+	return admits, marked
+}
+
+// A document passes without chip proof only where all three proofs are not
+// offered, and its issuer is named, word for word.
+func TestCloneUnproven(t *testing.T) {
+	report := func(change ...Check) *Report {
+		r := new(Report)
+		offersNone(r)
+		for _, id := range MandatoryChecks() {
+			setGroup(r, id, Successful)
+		}
+		setGroup(r, CheckChip, NotSupported)
+		r.Set(change...)
+		return r
+	}
+	usa := DefaultProfile().AllowCloneUnproven("USA")
+	for name, tc := range map[string]struct {
+		p      Profile
+		issuer string
+		r      *Report
+		want   bool
+	}{
+		"named":              {usa, "USA", report(), true},
+		"not named":          {usa, "VNM", report(), false},
+		"no issuer":          {DefaultProfile().AllowCloneUnproven(""), "", report(), false},
+		"no star":            {DefaultProfile().AllowCloneUnproven("*"), "USA", report(), false},
+		"zero profile":       {Profile{}.AllowCloneUnproven("USA"), "USA", report(), false},
+		"not reached":        {usa, "USA", report(Check{ID: CheckChip, Result: NotSupported, Code: CodeNotReached}), false},
+		"a proof missing":    {usa, "USA", report(Check{ID: CheckActiveAuth, Result: NotSupported, Code: CodeNotReached}), false},
+		"a proof failed":     {usa, "USA", report(Check{ID: CheckChipAuth, Result: Failed, Code: CodeProofNotOffered}), false},
+		"optional failed":    {usa, "USA", report(Check{ID: CheckMRZDG1, Result: Failed}), false},
+		"no list of revoked": {DefaultProfile("USA").AllowCloneUnproven("USA"), "USA", report(Check{ID: CheckDSRevocation, Result: Undetermined}), false},
+		"list of revoked":    {DefaultProfile("USA").AllowCloneUnproven("USA"), "USA", report(Check{ID: CheckDSRevocation, Result: Successful}), true},
+	} {
+		if got := tc.p.CloneUnproven(tc.r, tc.issuer); got != tc.want {
+			t.Errorf("%s: %v", name, got)
+		}
+		if got := tc.p.Overall(tc.r, tc.issuer); got == Successful {
+			t.Errorf("%s: the overall result is successful", name)
+		}
+	}
 }
 
 // Zero values refuse, one by one and together.
@@ -144,9 +251,19 @@ func TestZeroRefuses(t *testing.T) {
 		"face":     {Policy: Policy{Name: "p"}, Document: Successful, List: ListAllow},
 		"document": {Policy: good.Policy, List: ListAllow},
 		"list":     {Policy: good.Policy, Document: Successful},
+		"flag":     {Policy: Policy{Name: "p", Face: FaceRequired}, List: ListAllow, Face: FaceMatched, FaceStrict: true},
+		"strict":   {Policy: Policy{Name: "p", Face: FaceRequired}, List: ListAllow, Face: FaceMatched, CloneUnproven: true},
+		"matched":  {Policy: Policy{Name: "p", Face: FaceRequired}, List: ListAllow, CloneUnproven: true, FaceStrict: true},
 	} {
 		if d := Decide(f); d.Outcome != Refer {
 			t.Errorf("zero %s: %v", name, d.Outcome)
+		}
+	}
+	// The exception is for undetermined documents and no others.
+	for _, res := range []Result{Successful, Failed, NotSupported, Aborted, Result(9)} {
+		f := Facts{Policy: Policy{Name: "p", Face: FaceRequired}, Document: res, List: ListAllow, Face: FaceMatched, CloneUnproven: true, FaceStrict: true}
+		if d := Decide(f); d.CloneUnproven || (d.Outcome == Admit) != (res == Successful) {
+			t.Errorf("document %v with the flag: %+v", res, d)
 		}
 	}
 	var r Report

@@ -130,7 +130,9 @@ func (l *Lane) compareFace(ctx context.Context, tx *transaction) {
 		return
 	}
 	in := tx.inspection
-	if l.p.Profile.Overall(&in.Report, in.Document.Issuer) != Successful || tx.list.Verdict != ListAllow || !in.HasPortrait {
+	issuer := in.Document.Issuer
+	passes := l.p.Profile.Overall(&in.Report, issuer) == Successful || l.p.Profile.CloneUnproven(&in.Report, issuer)
+	if !passes || tx.list.Verdict != ListAllow || !in.HasPortrait {
 		return
 	}
 	begin := time.Now()
@@ -205,17 +207,19 @@ func (l *Lane) awaitVerdict(ctx context.Context, tx *transaction) {
 	}
 }
 
-// faceFacts gives what the decision may know of the face. A match by a pack
-// that may admit nobody is none.
-func (tx *transaction) faceFacts() (FaceVerdict, Code) {
+// faceFacts gives what the decision may know of the face, and whether a match
+// also holds at the stricter threshold. A match by a pack that may admit
+// nobody is none.
+func (tx *transaction) faceFacts() (v FaceVerdict, code Code, strict bool) {
 	if tx.face == nil {
-		return FaceNotCompared, 0
+		return FaceNotCompared, 0, false
 	}
 	r := tx.face.result
 	if r.Verdict == FaceMatched && !r.Admits {
-		return FaceNotCompared, CodeFaceUncalibrated
+		return FaceNotCompared, CodeFaceUncalibrated, false
 	}
-	return r.Verdict, r.Code
+	strict = r.Verdict == FaceMatched && r.StrictThreshold > 0 && r.StrictThreshold >= r.Threshold && r.Score >= r.StrictThreshold
+	return r.Verdict, r.Code, strict
 }
 
 // faceRecord tells of the face step in numbers; nil when there was none.
@@ -229,7 +233,7 @@ func (l *Lane) faceRecord(tx *transaction) *wire.FaceCheck {
 	}
 	out := &wire.FaceCheck{
 		Choice: tx.face.choice.String(), LegalBasis: l.p.Policy.LegalBasis, Verdict: r.Verdict.String(), Code: uint32(r.Code),
-		Score: r.Score, Threshold: r.Threshold, Pack: r.Pack, Admits: r.Admits, PAD: r.PAD, Quality: r.Quality.Overall, Frames: r.Frames,
+		Score: r.Score, Threshold: r.Threshold, StrictThreshold: r.StrictThreshold, Pack: r.Pack, Admits: r.Admits, PAD: r.PAD, Quality: r.Quality.Overall, Frames: r.Frames,
 	}
 	if c := r.Challenge; c != nil {
 		out.Challenge = (*wire.FaceChallenge)(c)

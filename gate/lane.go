@@ -22,6 +22,7 @@ type Recorder interface {
 type Surroundings struct {
 	Notices    []Notice
 	List       ListStatus
+	Clock      ClockStatus
 	QueueDepth int
 	UplinkUp   bool
 }
@@ -292,7 +293,7 @@ func (l *Lane) refresh(ctx context.Context) {
 		notices = append(notices, Notice{"fault", "barrier", err.Error()})
 	}
 	l.view.Notices = append(notices, s.Notices...)
-	l.view.ListStatus, l.view.QueueDepth, l.view.UplinkUp = s.List, s.QueueDepth, s.UplinkUp
+	l.view.ListStatus, l.view.Clock, l.view.QueueDepth, l.view.UplinkUp = s.List, s.Clock, s.QueueDepth, s.UplinkUp
 	if l.view.Stage == StageIdle || l.view.Stage == StageOutOfOrder {
 		l.rest()
 		return

@@ -24,12 +24,40 @@ func OptionalChecks() []CheckID {
 type Profile struct {
 	mandatory, optional []CheckID
 	requireCRL          []string // issuing states for which ds.revocation is mandatory
+	cloneUnproven       []string // issuing states whose documents may pass without any chip proof
 }
 
 // DefaultProfile is the default gate profile. For the issuing states in
 // requireCRL (three letters) ds.revocation is mandatory; "*" means all.
 func DefaultProfile(requireCRL ...string) Profile {
-	return Profile{MandatoryChecks(), OptionalChecks(), requireCRL}
+	return Profile{mandatory: MandatoryChecks(), optional: OptionalChecks(), requireCRL: requireCRL}
+}
+
+// AllowCloneUnproven gives a profile under which documents of these issuing
+// states (three letters) may pass though they offer no proof that their chip
+// is no copy, on the conditions that Decide states. It changes no result and
+// no roll-up.
+func (p Profile) AllowCloneUnproven(issuers ...string) Profile {
+	p.cloneUnproven = slices.Clone(issuers)
+	return p
+}
+
+// CloneUnproven says whether the missing chip proof alone keeps a report from
+// being successful, and the profile names its issuer: chip is not supported
+// because the proven files offer none of the three proofs, and everything else
+// that counts is as a successful report has it.
+func (p Profile) CloneUnproven(r *Report, issuer string) bool {
+	if issuer == "" || !slices.Contains(p.cloneUnproven, issuer) {
+		return false
+	}
+	for _, id := range [...]CheckID{CheckChip, CheckChipAuth, CheckActiveAuth, CheckPACECAM} {
+		if c, ok := r.Get(id); !ok || c.Result != NotSupported || c.Code != CodeProofNotOffered {
+			return false
+		}
+	}
+	rest := p
+	rest.mandatory = slices.DeleteFunc(slices.Clone(p.mandatory), func(id CheckID) bool { return id == CheckChip })
+	return rest.Overall(r, issuer) == Successful
 }
 
 // mandatoryFor lists the mandatory checks for documents of one issuer. With

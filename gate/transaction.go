@@ -55,7 +55,7 @@ func (l *Lane) transact(ctx context.Context) {
 func (l *Lane) begin(tx *transaction) {
 	l.view = View{
 		Gate: l.view.Gate, Policy: l.view.Policy, FaceOff: l.view.FaceOff, Open: l.view.Open,
-		Notices: l.view.Notices, ListStatus: l.view.ListStatus,
+		Notices: l.view.Notices, ListStatus: l.view.ListStatus, Clock: l.view.Clock,
 		QueueDepth: l.view.QueueDepth, UplinkUp: l.view.UplinkUp,
 		Tx: tx.id, Stage: l.view.Stage, Since: l.view.Since,
 	}
@@ -82,7 +82,7 @@ func (l *Lane) gather(ctx context.Context, tx *transaction) bool {
 			timer.Reset(l.p.Timing.Card)
 		}
 		if !l.card.Healthy {
-			tx.decision = Decision{Refer, []Code{CodeReaderOutOfOrder}}
+			tx.decision = refer(CodeReaderOutOfOrder)
 			return false
 		}
 		have := !tx.scan.Key.Empty() && !unreadable
@@ -101,7 +101,7 @@ func (l *Lane) gather(ctx context.Context, tx *transaction) bool {
 		case ended:
 			return false
 		case timedOut:
-			tx.decision = Decision{Abort, []Code{gatherCode(have, unreadable)}}
+			tx.decision = Decision{Outcome: Abort, Reasons: []Code{gatherCode(have, unreadable)}}
 			return false
 		}
 	}
@@ -161,7 +161,7 @@ func (l *Lane) inspect(ctx context.Context, tx *transaction) attempt {
 			if !l.awaitEnd(outer, tx, done) {
 				work.abandon(done)
 				tx.scan = Scan{} // the abandoned reading owns it now
-				tx.decision = Decision{Refer, []Code{CodeReaderOutOfOrder}}
+				tx.decision = refer(CodeReaderOutOfOrder)
 				return !again
 			}
 			tx.take(work)
@@ -211,10 +211,10 @@ func (tx *transaction) take(r *reading) {
 func (l *Lane) decide(tx *transaction) {
 	tx.decided = time.Now()
 	defer func() {
-		l.view.Outcome, l.view.Reasons = tx.decision.Outcome, tx.decision.Reasons
+		l.view.Outcome, l.view.Reasons, l.view.CloneUnproven = tx.decision.Outcome, tx.decision.Reasons, tx.decision.CloneUnproven
 	}()
 	facts := Facts{Policy: l.p.Policy, HelpAsked: tx.helpAsked, AbortedBefore: l.aborted, List: tx.list.Verdict, ListCode: tx.list.Code}
-	facts.Face, facts.FaceCode = tx.faceFacts()
+	facts.Face, facts.FaceCode, facts.FaceStrict = tx.faceFacts()
 	if tx.inspection == nil {
 		if tx.decision.Reasons == nil || tx.helpAsked {
 			tx.decision = Decide(facts)
@@ -226,10 +226,11 @@ func (l *Lane) decide(tx *transaction) {
 	}
 	issuer := tx.inspection.Document.Issuer
 	facts.Document = l.p.Profile.Overall(&tx.inspection.Report, issuer)
+	facts.CloneUnproven = l.p.Profile.CloneUnproven(&tx.inspection.Report, issuer)
 	tx.decision = Decide(facts)
 	l.aborted = tx.decision.Outcome == Abort
 	failing := tx.inspection.Report.Failing(l.p.Profile, issuer)
-	if facts.Document != Successful && !tx.helpAsked {
+	if facts.Document != Successful && tx.decision.Outcome != Admit && !tx.helpAsked {
 		tx.decision.Reasons = append(tx.decision.Reasons, reasonsOf(failing, facts.Document)...)
 	}
 	l.view.Checks = failing
@@ -261,17 +262,18 @@ func (l *Lane) record(ctx context.Context, tx *transaction) {
 	tx.phases["store"] = time.Since(begin).Milliseconds()
 	if err != nil {
 		l.p.Log.Error("the result could not be stored; nobody is admitted", "tx", tx.id, "err", err)
-		tx.decision = Decision{Refer, append([]Code{CodeStoreFailed}, tx.decision.Reasons...)}
+		tx.decision = refer(append([]Code{CodeStoreFailed}, tx.decision.Reasons...)...)
 		rec = l.decisionRecord(tx)
 		l.unsaved = &rec
 	}
-	l.view.Outcome, l.view.Reasons = tx.decision.Outcome, tx.decision.Reasons
+	l.view.Outcome, l.view.Reasons, l.view.CloneUnproven = tx.decision.Outcome, tx.decision.Reasons, tx.decision.CloneUnproven
 	if tx.decision.Outcome == Refer {
 		l.view.Open = append([]Referral{{
 			Tx: tx.id, At: tx.decided, Outcome: Refer, Reasons: tx.decision.Reasons, Checks: l.view.Checks,
 		}}, l.view.Open...)
 	}
-	l.p.Log.Info("decided", "tx", tx.id, "outcome", tx.decision.Outcome.String(), "reasons", codeNames(tx.decision.Reasons), "timing_ms", tx.timing())
+	l.p.Log.Info("decided", "tx", tx.id, "outcome", tx.decision.Outcome.String(), "reasons", codeNames(tx.decision.Reasons),
+		"clone_unproven", tx.decision.CloneUnproven, "timing_ms", tx.timing())
 }
 
 // openBarrier opens for an admission and records what then happened.

@@ -6,11 +6,17 @@ import (
 	"gateagent/gate/wire"
 )
 
-// stamp begins a record of this lane. The recorder adds boot time and boot id.
+// stamp begins a record of this lane. at is of the wall clock; where the time
+// is trusted, the record has the trusted time of that moment. The recorder
+// adds boot time and boot id.
 func (l *Lane) stamp(kind, tx string, at time.Time) wire.Record {
+	now := l.p.Clock()
+	if now.Trusted {
+		at = now.Now.Add(-time.Since(at)) // by the monotonic clock
+	}
 	return wire.Record{
 		V: wire.RecordVersion, Kind: kind, Tx: tx, Gate: l.p.Gate,
-		At: at.UTC().Round(time.Millisecond), ClockTrusted: l.p.Clock().Trusted,
+		At: at.UTC().Round(time.Millisecond), ClockTrusted: now.Trusted, ClockSource: now.Source,
 	}
 }
 
@@ -25,7 +31,8 @@ func (l *Lane) decisionRecord(tx *transaction) wire.Record {
 		List:    wire.List{Answer: tx.list.Verdict.String(), Generation: tx.list.Generation, Version: tx.list.Version},
 		PhaseMS: tx.timing(),
 
-		FaceCheck: l.faceRecord(tx),
+		CloneUnproven: tx.decision.CloneUnproven,
+		FaceCheck:     l.faceRecord(tx),
 	}
 	for _, c := range tx.decision.Reasons {
 		d.Reasons = append(d.Reasons, uint32(c))
@@ -57,7 +64,7 @@ func (l *Lane) faceWord(tx *transaction) string {
 	if tx.face == nil {
 		return l.p.Policy.Face.String()
 	}
-	v, _ := tx.faceFacts()
+	v, _, _ := tx.faceFacts()
 	return v.String()
 }
 

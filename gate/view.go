@@ -32,10 +32,12 @@ type View struct {
 	Since   time.Time `json:"since"`          // when the stage began
 	Outcome Outcome   `json:"outcome"`
 	Reasons []Code    `json:"reasons,omitempty"`
-	Checks  []Check   `json:"checks,omitempty"` // failing first
-	List    string    `json:"list,omitempty"`   // the list's answer
-	Passage string    `json:"passage,omitempty"`
-	FaceOff bool      `json:"face_off"` // the policy says that no face is compared
+	// CloneUnproven: admitted though the document offers no chip proof.
+	CloneUnproven bool    `json:"clone_unproven,omitempty"`
+	Checks        []Check `json:"checks,omitempty"` // failing first
+	List          string  `json:"list,omitempty"`   // the list's answer
+	Passage       string  `json:"passage,omitempty"`
+	FaceOff       bool    `json:"face_off"` // the policy says that no face is compared
 	// Face is what the traveller's screen shows of the face step; nil when
 	// there is none. FaceResult is for staff alone.
 	Face       *FaceView        `json:"face,omitempty"`
@@ -48,8 +50,10 @@ type View struct {
 	// Notices say what staff should know of the devices, most urgent first.
 	Notices    []Notice   `json:"notices,omitempty"`
 	ListStatus ListStatus `json:"list_status"`
-	QueueDepth int        `json:"queue_depth"` // results that central has not acknowledged
-	UplinkUp   bool       `json:"uplink_up"`
+	// Clock is where the time comes from by which documents are judged.
+	Clock      ClockStatus `json:"clock"`
+	QueueDepth int         `json:"queue_depth"` // results that central has not acknowledged
+	UplinkUp   bool        `json:"uplink_up"`
 }
 
 // FaceState says where the face step stands.
