@@ -36,12 +36,19 @@ func FuzzInfos(f *testing.F) {
 	f.Add(dg14([]sim.ChipKey{keyOn(f, sim.AES128, 13, 0), keyOn(f, sim.TripleDES, 12, 7)}))
 	f.Add(unhex(f, "3134300d060804007f0007020202020101300f060a04007f000702020302020201013012060a04007f0007020204020202010202010d"))
 	f.Add([]byte{0x6E, 0x02, 0x31, 0x00})
+	cam := paceOn(sim.AES256, 18)
+	cam.Mapping = sim.ChipAuthMapping
+	f.Add(cardAccess([]sim.PACE{paceOn(sim.AES192, 2), cam}))
+	f.Add(dg14([]sim.ChipKey{keyOn(f, sim.AES128, 1, 300), keyOn(f, sim.AES256, 18, 18)})[4:])
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if p, _, err := choosePACE(b); err == nil && p != nil && (!p.domain.known() || !p.suite.valid() || p.String() == "") {
 			t.Fatalf("%+v", p)
 		}
 		if c, err := chooseCA(b); err == nil && (c == nil || c.domain.check(c.key) != nil || c.String() == "") {
 			t.Fatalf("%+v", c)
+		}
+		if k, err := mappingKey(b, &paceChoice{domain: standardDomain(18), id: 18}); err == nil && k != nil && !k.domain.same(standardDomain(18)) {
+			t.Fatalf("%+v", k)
 		}
 	})
 }

@@ -228,3 +228,37 @@ func TestOwnDomain(t *testing.T) {
 		}
 	}
 }
+
+// TestMappingFaults: one bit of any answer is wrong. Either something fails,
+// or the mapping is proven all the same; a proof is never accepted in vain.
+func TestMappingFaults(t *testing.T) {
+	cfg, infos := mappingChip(t, 13)
+	_, f, _ := open(t, cfg, byMRZ(), Options{})
+	for at := range f.log {
+		for _, bit := range []int{0, 7, 100, 333} {
+			honest := sim.New(cfg)
+			n := 0
+			s := New(transmitFunc(func(_ context.Context, apdu []byte) ([]byte, error) {
+				answer := honest.Process(apdu)
+				if n == at && len(answer) > 2 {
+					answer = bytes.Clone(answer)
+					k := bit % (8 * (len(answer) - 2))
+					answer[k/8] ^= 1 << (k % 8)
+				}
+				n++
+				return answer, nil
+			}), Options{})
+			access, err := s.Open(context.Background(), byMRZ())
+			if err != nil {
+				chipErrors(t, "open", err)
+				continue
+			}
+			if access.ChipMapping && access.CardSecurityFault == nil && !bytes.Equal(access.CardSecurity, cfg.MasterFiles[sim.FileCardSecurity]) {
+				t.Errorf("bit %d of answer %d: EF.CardSecurity differs", bit, at)
+			}
+			if _, err := s.ProveMapping(context.Background(), infos); err != nil {
+				chipErrors(t, "prove", err)
+			}
+		}
+	}
+}
