@@ -11,10 +11,21 @@ import (
 	"gateagent/gate/wire"
 )
 
-// Pending reads the entries after a number, in order: at most maxEntries and,
+// Pending reads the entries after a number, in order and of the oldest epoch
+// that is to be sent (the one of Queue): at most maxEntries and,
 // beyond the first, at most maxBytes by wire.EncodedSize. The epoch belongs to
 // them. Acknowledged entries come too if they are still kept and asked for.
 func (o *Outbox) Pending(ctx context.Context, after uint64, maxEntries, maxBytes int) (epoch string, entries []wire.Entry, err error) {
+	if old := o.serving(); old != nil && old.ask(after) {
+		if q := old.ownQueue(); after+1 < q.Acknowledged {
+			after = q.Acknowledged // asked with a number of another epoch
+		}
+		epoch, entries, err = old.Pending(ctx, after, maxEntries, maxBytes)
+		if err != nil {
+			old.pause()
+		}
+		return epoch, entries, err
+	}
 	type run struct {
 		epoch   string
 		entries []wire.Entry
@@ -73,6 +84,12 @@ func (o *Outbox) readAfter(ctx context.Context, after uint64, maxEntries, maxByt
 // hash of the row itself decide. A number at or below what is acknowledged
 // changes nothing.
 func (o *Outbox) Acknowledge(ctx context.Context, ack wire.Ack) error {
+	if o.wasSent(ack) {
+		return nil // late, and of an epoch that is over
+	}
+	if old := o.olderOf(ack); old != nil {
+		return o.acknowledgeOlder(ctx, old, ack)
+	}
 	_, err := do(ctx, o, "acknowledge", func(ctx context.Context) (struct{}, error) {
 		if err := o.matchAck(ctx, ack); err != nil {
 			return struct{}{}, err
@@ -93,6 +110,13 @@ func (o *Outbox) Acknowledge(ctx context.Context, ack wire.Ack) error {
 // from an older backup and asks for everything after ack.Number. ErrGone says
 // that some of it is no longer kept, and changes nothing.
 func (o *Outbox) Rewind(ctx context.Context, ack wire.Ack) error {
+	if old := o.olderOf(ack); old != nil {
+		err := old.Rewind(ctx, ack)
+		if err != nil {
+			old.pause()
+		}
+		return err
+	}
 	_, err := do(ctx, o, "rewind", func(ctx context.Context) (struct{}, error) {
 		if err := o.matchAck(ctx, ack); err != nil || ack.Number >= o.head.acked {
 			return struct{}{}, err

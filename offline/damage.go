@@ -27,9 +27,13 @@ func isDamage(err error) bool {
 }
 
 // replace sets a damaged database aside and begins a new one, so that the
-// gate goes on. The old file stays for whoever can save more from it; open
-// admissions and referrals are carried over as far as they can be read.
+// gate goes on. The old file stays; what can be read of its results is sent from
+// a copy, and open admissions and referrals are carried over as far as they can
+// be read.
 func (o *Outbox) replace(ctx context.Context, why error) error {
+	if o.lock == nil {
+		return why // one of an older epoch: nothing is stored in it any more
+	}
 	open := o.salvageOpen(ctx)
 	if o.db != nil {
 		// A damaged file may fail to close; it is moved away all the same.
@@ -49,9 +53,10 @@ func (o *Outbox) replace(ctx context.Context, why error) error {
 			return fmt.Errorf("begin a new outbox: %w", err)
 		}
 	}
-	text := fmt.Sprintf("the outbox was damaged and is set aside as %s; a new one began; results that central had not acknowledged are in that file", aside)
+	text := fmt.Sprintf("the outbox was damaged and is set aside as %s; a new one began; what can be saved of the results that central had not acknowledged is sent first", aside)
 	o.note("database", "fault", text)
 	o.cfg.Log.Error("outbox damaged", "set_aside", aside, "why", why, "new_epoch", o.head.epoch, "open_carried", len(open))
+	o.startRescue()
 	return nil
 }
 

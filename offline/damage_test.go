@@ -44,23 +44,23 @@ func overwrite(t *testing.T, path string, offset int64, n int) {
 }
 
 // A damaged database is set aside whole, a new epoch begins, the operator is
-// told, and the gate goes on.
+// told, the gate goes on, and what can be read is sent under the old epoch.
 func TestDamage(t *testing.T) {
-	for name, harm := range map[string]func(*testing.T, string){
-		"header":      func(t *testing.T, p string) { overwrite(t, p, 0, 100) },
-		"every page":  func(t *testing.T, p string) { overwrite(t, p, 4096, 200_000) },
-		"truncated":   func(t *testing.T, p string) { must(t, os.Truncate(p, 5000)) },
-		"row altered": func(t *testing.T, p string) { rawSQL(t, p, `UPDATE result SET body = x'7b7d' WHERE number = 290`) },
-		"row removed": func(t *testing.T, p string) { rawSQL(t, p, `DELETE FROM result WHERE number = 290`) },
-		"last removed": func(t *testing.T, p string) {
-			rawSQL(t, p, `DELETE FROM result WHERE number = 300`)
-		},
-		"first removed": func(t *testing.T, p string) {
-			rawSQL(t, p, `DELETE FROM result WHERE number = 1`)
-		},
-		"epoch removed":     func(t *testing.T, p string) { rawSQL(t, p, `DELETE FROM meta`) },
-		"epoch altered":     func(t *testing.T, p string) { rawSQL(t, p, `UPDATE meta SET epoch = lower(hex(zeroblob(16)))`) },
-		"acknowledged more": func(t *testing.T, p string) { rawSQL(t, p, `UPDATE meta SET acked = 301`) },
+	for name, tc := range map[string]struct {
+		harm                        func(*testing.T, string)
+		saved, stranded, unreadable uint64 // all zero: nothing can be read
+	}{
+		"header":            {harm: func(t *testing.T, p string) { overwrite(t, p, 0, 100) }},
+		"every page":        {harm: func(t *testing.T, p string) { overwrite(t, p, 4096, 200_000) }},
+		"truncated":         {harm: func(t *testing.T, p string) { must(t, os.Truncate(p, 5000)) }},
+		"row altered":       {harm: sqlHarm(`UPDATE result SET body = x'7b7d' WHERE number = 290`), saved: 289, stranded: 10, unreadable: 1},
+		"row removed":       {harm: sqlHarm(`DELETE FROM result WHERE number = 290`), saved: 289, stranded: 10, unreadable: 1},
+		"rows exchanged":    {harm: sqlHarm(`UPDATE result SET number = 1000 WHERE number = 290`, `UPDATE result SET number = 290 WHERE number = 291`, `UPDATE result SET number = 291 WHERE number = 1000`), saved: 289, stranded: 9, unreadable: 2},
+		"last removed":      {harm: sqlHarm(`DELETE FROM result WHERE number = 300`), saved: 299, unreadable: 1},
+		"first removed":     {harm: sqlHarm(`DELETE FROM result WHERE number = 1`), stranded: 299, unreadable: 1},
+		"epoch removed":     {harm: sqlHarm(`DELETE FROM meta`)},
+		"epoch altered":     {harm: sqlHarm(`UPDATE meta SET epoch = lower(hex(zeroblob(16)))`), unreadable: 300},
+		"acknowledged more": {harm: sqlHarm(`UPDATE meta SET acked = 301`), saved: 300},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := open(t, Config{})
@@ -71,10 +71,78 @@ func TestDamage(t *testing.T) {
 			if err := o.Close(); err != nil {
 				t.Fatal(err)
 			}
-			harm(t, o.path)
+			tc.harm(t, o.path)
 			o = open(t, o.cfg)
-			checkReplaced(t, o, epoch)
+			aside := checkReplaced(t, o, epoch)
+			o.rescues.Wait()
+			rep, err := readReport(aside)
+			if err != nil || rep.Saved != tc.saved || rep.Stranded != tc.stranded || rep.Unreadable != tc.unreadable {
+				t.Errorf("saved %+v (%v), want %d, %d, %d", rep, err, tc.saved, tc.stranded, tc.unreadable)
+			}
+			if nothing := tc.saved+tc.stranded+tc.unreadable == 0; nothing != (rep.Problem != "") {
+				t.Errorf("problem %q", rep.Problem)
+			}
+			checkSent(t, o, epoch, int(tc.saved))
 		})
+	}
+}
+
+func sqlHarm(stmts ...string) func(*testing.T, string) {
+	return func(t *testing.T, path string) {
+		for _, s := range stmts {
+			rawSQL(t, path, s)
+		}
+	}
+}
+
+// checkSent has everything acknowledged, over a restart on the way, and demands
+// that the old epoch comes first, whole, and once.
+func checkSent(t *testing.T, o *Outbox, epoch string, want int) {
+	t.Helper()
+	var got []wire.Entry
+	for o.Queue().Epoch == epoch {
+		at := o.Queue().Acknowledged
+		e, entries, err := o.Pending(t.Context(), at, 50, wire.BatchRoom)
+		if err != nil || e != epoch || len(entries) == 0 {
+			t.Fatalf("after %d of the old epoch: %d entries of %s (%v)", at, len(entries), e, err)
+		}
+		b, err := wire.NewBatch(kiosk, e, entries[0].Prev, entries)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, entries...)
+		forged := wire.Ack{Kiosk: kiosk, Epoch: e, Number: b.Last, Chain: b.PrevChain}
+		if err := o.Acknowledge(t.Context(), forged); !errors.Is(err, wire.ErrAckRefused) || o.olderEpochs()[0].Depth() == 0 {
+			t.Fatalf("a forged acknowledgement of the old epoch: %v", err)
+		}
+		o.older[0].rest = time.Time{} // it waits after what does not fit
+		if err := o.Acknowledge(t.Context(), wire.Ack{Kiosk: kiosk, Epoch: e, Number: b.Last, Chain: b.Chain}); err != nil {
+			t.Fatal(err)
+		}
+		if len(got) == 100 {
+			o = reopen(t, o)
+			o.rescues.Wait()
+		}
+		// A late one of an epoch that is over is no alarm.
+		if err := o.Acknowledge(t.Context(), wire.Ack{Kiosk: kiosk, Epoch: e, Number: b.Last, Chain: b.Chain}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(got) != want {
+		t.Errorf("%d results of the old epoch were sent, want %d", len(got), want)
+	}
+	for i, e := range got {
+		if rec, err := wire.DecodeRecord(e.Body); err != nil || e.Number != uint64(i+1) || rec.Tx != tx(i) {
+			t.Fatalf("result %d of the old epoch is %v (%v)", e.Number, rec, err)
+		}
+	}
+	if o.Depth() != 1 || len(all(t, o, 0)) != 1 {
+		t.Errorf("%d results wait, want the one of the new epoch", o.Depth())
+	}
+	o = reopen(t, o)
+	o.rescues.Wait()
+	if o.Queue().Epoch == epoch || len(o.Notices()) == 0 {
+		t.Errorf("after a restart epoch %s, notices %v", o.Queue().Epoch, o.Notices())
 	}
 }
 
@@ -85,23 +153,23 @@ func must(t *testing.T, err error) {
 	}
 }
 
-func checkReplaced(t *testing.T, o *Outbox, oldEpoch string) {
+func checkReplaced(t *testing.T, o *Outbox, oldEpoch string) string {
 	t.Helper()
-	if q := o.Queue(); q.Epoch == oldEpoch || q.Last != 0 {
+	if q := o.ownQueue(); q.Epoch == oldEpoch || q.Last != 0 {
 		t.Fatalf("epoch %s goes on at %d", q.Epoch, q.Last)
 	}
 	aside, err := filepath.Glob(filepath.Join(o.cfg.Dir, "outbox.damaged-*", dbName))
 	if err != nil || len(aside) != 1 {
 		t.Fatalf("set aside: %v %v", aside, err)
 	}
-	notes := o.Notices()
-	if len(notes) == 0 || notes[0].Level != "fault" || !strings.Contains(notes[0].Text, filepath.Dir(aside[0])) {
+	folder := filepath.Dir(aside[0])
+	if notes := o.Notices(); len(notes) == 0 || notes[0].Level != "fault" || !strings.Contains(notes[0].Text, folder) {
 		t.Fatalf("notices %v", notes)
 	}
 	if n, err := o.Append(t.Context(), admit(1000)); err != nil || n != 1 {
 		t.Fatalf("afterwards: number %d %v", n, err)
 	}
-	all(t, o, 0)
+	return folder
 }
 
 // Damage in the middle of the backlog is found when it is sent, at the latest.
@@ -127,11 +195,10 @@ func TestDamageFoundWhileRunning(t *testing.T) {
 	if n, err := o.RecoverPassages(t.Context(), time.Now(), false); err != nil || n != 1 {
 		t.Fatalf("recovered %d %v, want 1", n, err)
 	}
-	if q := o.Queue(); q.Last != 1 {
+	if q := o.ownQueue(); q.Last != 1 {
 		t.Fatalf("last %d, want the recovered passage alone", q.Last)
 	}
 	o = reopen(t, o)
-	if len(all(t, o, 0)) != 1 {
-		t.Fatal("the new outbox is not whole")
-	}
+	o.rescues.Wait()
+	checkSent(t, o, epoch, 99)
 }

@@ -16,6 +16,12 @@
 //
 // An admission stays open in the same database until a passage is appended
 // for it, a referral until a resolution is: both survive a restart.
+//
+// A damaged database is set aside whole and a new one begins at once. What can
+// be read of the old one's results is copied beside it and sent first, under
+// the old epoch: results that follow on the acknowledged ones without a gap.
+// Those behind a gap are not proven by the chain and lie in a file next to it.
+// The folder stays until somebody removes it.
 package offline
 
 import (

@@ -38,7 +38,15 @@ type Outbox struct {
 
 	notify chan struct{}
 
-	mu      sync.Mutex // guards what the quick getters read
+	// The rescue of damaged databases goes on beside the work, one at a time.
+	rescues  sync.WaitGroup
+	ending   context.Context
+	end      context.CancelFunc
+	rescueMu sync.Mutex // held by the rescue that runs
+
+	mu      sync.Mutex      // guards what the quick getters read
+	older   []*older        // saved epochs that wait for central, oldest first
+	sent    map[string]bool // epochs that were saved and sent in this run
 	queue   wire.Queue
 	notices map[string]gate.Notice // by source
 }
@@ -71,11 +79,14 @@ func Open(ctx context.Context, cfg Config) (*Outbox, error) {
 	o := &Outbox{
 		cfg: cfg, path: filepath.Join(cfg.Dir, dbFolder, dbName), lock: lock,
 		turn: make(chan struct{}, 1), notify: make(chan struct{}, 1),
-		notices: make(map[string]gate.Notice),
+		notices: make(map[string]gate.Notice), sent: make(map[string]bool),
 	}
+	o.ending, o.end = context.WithCancel(context.WithoutCancel(ctx))
 	if err := o.open(ctx); err != nil {
+		o.end()
 		return nil, errors.Join(o.explain("open", err), lock.Close())
 	}
+	o.startRescue()
 	cfg.Log.Info("outbox open", "path", o.path, "epoch", o.head.epoch, "last", o.head.last, "acknowledged", o.head.acked)
 	return o, nil
 }
@@ -213,6 +224,8 @@ func (o *Outbox) publish() {
 // Close waits for the running write, closes the database and lets go of the
 // state folder. It may be called twice.
 func (o *Outbox) Close() error {
+	o.end()
+	o.rescues.Wait()
 	limit := time.NewTimer(o.cfg.Timeout)
 	defer limit.Stop()
 	select {
@@ -226,29 +239,51 @@ func (o *Outbox) Close() error {
 		return nil
 	}
 	o.closed = true
-	var err error
+	err := o.closeOlder()
 	if o.db != nil {
-		err = o.db.Close()
+		err = errors.Join(err, o.db.Close())
 	}
-	return errors.Join(err, o.lock.Close())
+	if o.lock != nil {
+		err = errors.Join(err, o.lock.Close())
+	}
+	return err
 }
 
 // Notify carries a token after each Append: one reader learns that there is
 // something to send.
 func (o *Outbox) Notify() <-chan struct{} { return o.notify }
 
-// Queue says how much waits for central.
+// Queue says how much waits for central, of the epoch that is to be sent now.
 func (o *Outbox) Queue() wire.Queue {
+	if old := o.serving(); old != nil {
+		return old.Queue()
+	}
+	return o.ownQueue()
+}
+
+func (o *Outbox) ownQueue() wire.Queue {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.queue
 }
 
-// Depth is the number of results that central has not acknowledged.
+// Depth is the number of results that central has not acknowledged, of all
+// epochs.
 func (o *Outbox) Depth() int {
-	q := o.Queue()
-	return int(q.Last - q.Acknowledged)
+	q := o.ownQueue()
+	depth := int(q.Last - q.Acknowledged)
+	for _, old := range o.olderEpochs() {
+		depth += old.Depth()
+	}
+	return depth
 }
 
 // Oldest is the time of the oldest of them, zero when there is none.
-func (o *Outbox) Oldest() time.Time { return o.Queue().Oldest }
+func (o *Outbox) Oldest() time.Time {
+	for _, old := range o.olderEpochs() {
+		if at := old.Oldest(); !at.IsZero() {
+			return at
+		}
+	}
+	return o.ownQueue().Oldest
+}

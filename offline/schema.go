@@ -126,6 +126,15 @@ func readPragma(c *sqlite3.SQLiteConn, name string) (string, error) {
 	return fmt.Sprint(got[0]), nil
 }
 
+// dataSource names the database to the driver.
+func dataSource(path string, cfg Config) string {
+	dsn := (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath()}).String() + "?_locking_mode=EXCLUSIVE&_txlock=immediate&_stmt_cache_size=32&_busy_timeout=500"
+	if cfg.vfs != "" {
+		dsn += "&vfs=" + url.QueryEscape(cfg.vfs)
+	}
+	return dsn
+}
+
 // openDB opens or creates the database file.
 func openDB(ctx context.Context, path string, cfg Config) (*sql.DB, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
@@ -139,11 +148,7 @@ func openDB(ctx context.Context, path string, cfg Config) (*sql.DB, error) {
 	if err := f.Close(); err != nil {
 		return nil, err
 	}
-	dsn := (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath()}).String() + "?_locking_mode=EXCLUSIVE&_txlock=immediate&_stmt_cache_size=32&_busy_timeout=500"
-	if cfg.vfs != "" {
-		dsn += "&vfs=" + url.QueryEscape(cfg.vfs)
-	}
-	db := sql.OpenDB(connector{&sqlite3.SQLiteDriver{ConnectHook: setPragmas}, dsn})
+	db := sql.OpenDB(connector{&sqlite3.SQLiteDriver{ConnectHook: setPragmas}, dataSource(path, cfg)})
 	// One connection: it holds the file exclusively, and one writer is what
 	// keeps numbers and chain in order.
 	db.SetMaxOpenConns(1)

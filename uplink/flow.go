@@ -107,6 +107,11 @@ func (f *flow) pending(ctx context.Context, after uint64, n int) (string, []wire
 // fill sends what waits, as far as the window allows.
 func (f *flow) fill(ctx context.Context) error {
 	for len(f.out) < f.window.size && f.bytes < windowBytes && !time.Now().Before(f.retryAt) {
+		// Numbers of one epoch mean nothing in another: look before asking.
+		if q := f.u.cfg.Store.Queue(); q.Epoch != f.epoch {
+			f.u.log.Warn("another epoch is to be sent", "epoch", q.Epoch)
+			f.restart(q.Epoch, q.Acknowledged)
+		}
 		epoch, entries, err := f.pending(ctx, f.sent, wire.MaxBatchEntries)
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -117,9 +122,8 @@ func (f *flow) fill(ctx context.Context) error {
 			return nil
 		}
 		if epoch != f.epoch {
-			f.u.log.Warn("a new epoch began", "epoch", epoch)
-			f.restart(epoch, f.u.cfg.Store.Queue().Acknowledged)
-			continue
+			f.retryAt = time.Now().Add(resendPause) // it begins just now
+			return nil
 		}
 		if len(entries) == 0 {
 			return nil
@@ -181,6 +185,9 @@ func (f *flow) take(ctx context.Context, payload []byte) error {
 	f.low = lowAck{}
 	f.progressed, f.unstored = true, false
 	f.u.notice(sourceStore, "", "", 0)
+	if ack.Epoch != f.epoch {
+		return nil // late, of an epoch that is over: it moves nothing that is on its way now
+	}
 	if ack.Number == before.Acknowledged {
 		f.standstill(before)
 		return nil

@@ -1,0 +1,246 @@
+package offline
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/mattn/go-sqlite3"
+
+	"gateagent/gate/wire"
+	"gateagent/internal/durable"
+)
+
+// Names inside a folder that was set aside.
+const (
+	reportName   = "report.json"    // what could be saved; there when the rescue is over
+	savedFolder  = "saved"          // results to be sent under their old epoch
+	savingFolder = "saving"         // the same, unfinished
+	sentFolder   = "sent"           // the same, acknowledged
+	strandedName = "stranded.jsonl" // results behind a gap, for whoever repairs it by hand
+)
+
+// rescueReport says what could be saved of a damaged database.
+type rescueReport struct {
+	Epoch        string `json:"epoch"`
+	Acknowledged uint64 `json:"acknowledged"` // by central, as the database said
+	Last         uint64 `json:"last"`         // newest result that the database knew
+	// Saved results follow on the acknowledged ones without a gap and are
+	// sent; Stranded ones are whole but lie behind a gap, so that the chain
+	// does not prove them; Unreadable ones are gone.
+	Saved      uint64 `json:"saved"`
+	Stranded   uint64 `json:"stranded"`
+	Unreadable uint64 `json:"unreadable"`
+	Problem    string `json:"problem,omitempty"` // why nothing could be read
+}
+
+// missing says whether results cannot be sent.
+func (r rescueReport) missing() bool { return r.Stranded+r.Unreadable > 0 || r.Problem != "" }
+
+// rescue copies what can be read of the damaged database in a folder. It
+// writes nothing into the database itself, and may be repeated after a crash.
+func rescue(ctx context.Context, cfg Config, folder string) (rescueReport, error) {
+	saving := filepath.Join(folder, savingFolder)
+	if err := errors.Join(os.RemoveAll(saving), os.RemoveAll(filepath.Join(folder, strandedName))); err != nil {
+		return rescueReport{}, err
+	}
+	r := &rescuer{cfg: cfg, folder: folder}
+	if err := r.begin(ctx); err != nil {
+		if ctx.Err() != nil {
+			return rescueReport{}, errors.Join(ctx.Err(), r.close())
+		}
+		r.rep.Problem = err.Error()
+	} else if err := r.copyAll(ctx); err != nil {
+		return rescueReport{}, errors.Join(err, r.close())
+	}
+	if err := r.close(); err != nil {
+		return rescueReport{}, err
+	}
+	if r.rep.Saved > 0 {
+		if err := durable.Rename(saving, filepath.Join(folder, savedFolder)); err != nil {
+			return rescueReport{}, err
+		}
+	}
+	text, err := json.Marshal(r.rep)
+	if err != nil {
+		return rescueReport{}, err
+	}
+	return r.rep, durable.WriteFile(filepath.Join(folder, reportName), append(text, '\n'), 0o600)
+}
+
+// rescuer is one rescue.
+type rescuer struct {
+	cfg      Config
+	folder   string
+	from     *sql.DB
+	to       *sql.DB // nil until something was saved
+	tx       *sql.Tx
+	rows     int // in tx
+	stranded *os.File
+	out      *bufio.Writer
+	rep      rescueReport
+	chain    []byte // at the newest saved result, or the acknowledged one; nil when not known
+	gap      bool
+}
+
+// begin finds out where the damaged database stands.
+func (r *rescuer) begin(ctx context.Context) error {
+	db, err := openDamaged(filepath.Join(r.folder, dbName), r.cfg)
+	if err != nil {
+		return err
+	}
+	r.from = db
+	var kiosk string
+	if err := db.QueryRowContext(ctx, `SELECT kiosk, epoch, acked FROM meta WHERE id = 1`).Scan(&kiosk, &r.rep.Epoch, &r.rep.Acknowledged); err != nil {
+		return fmt.Errorf("its epoch cannot be read: %w", err)
+	}
+	if kiosk != r.cfg.Kiosk || wire.CheckEpoch(r.rep.Epoch) != nil {
+		return fmt.Errorf("it belongs to kiosk %q, or its epoch is damaged", kiosk)
+	}
+	// Either may be damaged alone.
+	var seq, newest uint64
+	_ = db.QueryRowContext(ctx, `SELECT seq FROM sqlite_sequence WHERE name = 'result'`).Scan(&seq)
+	_ = db.QueryRowContext(ctx, `SELECT max(number) FROM result`).Scan(&newest)
+	r.rep.Last = max(seq, newest)
+	if r.rep.Last == 0 {
+		return errors.New("how many results it holds cannot be read")
+	}
+	if r.rep.Acknowledged > r.rep.Last {
+		r.rep.Acknowledged = 0 // not to be believed: central drops what it has
+	}
+	if r.rep.Acknowledged == 0 {
+		r.chain = wire.ChainStart()
+	} else if _, _, chain, err := r.row(ctx, r.rep.Acknowledged); err == nil {
+		r.chain = chain
+	}
+	return nil
+}
+
+// copyAll reads the results one by one: a damaged page costs those that lie on
+// it and no others.
+func (r *rescuer) copyAll(ctx context.Context) error {
+	for n := r.rep.Acknowledged + 1; n <= r.rep.Last; n++ {
+		e, at, chain, err := r.row(ctx, n)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		switch {
+		case err != nil:
+			r.gap = true
+			r.rep.Unreadable++
+		case !r.gap && (r.chain == nil || bytes.Equal(r.chain, e.Prev)):
+			r.chain = chain
+			if err := r.save(ctx, e, at, chain); err != nil {
+				return err
+			}
+			r.rep.Saved++
+		default:
+			r.gap = true
+			if err := r.strand(e); err != nil {
+				return err
+			}
+			r.rep.Stranded++
+		}
+	}
+	return nil
+}
+
+// row reads one result and proves it in itself.
+func (r *rescuer) row(ctx context.Context, number uint64) (e wire.Entry, at int64, chain []byte, err error) {
+	var stored []byte
+	err = r.from.QueryRowContext(ctx, `SELECT number, at, prev, hash, chain, body FROM result WHERE number = ?`, number).
+		Scan(&e.Number, &at, &e.Prev, &e.Hash, &stored, &e.Body)
+	if err != nil {
+		return e, 0, nil, err
+	}
+	chain, err = wire.ChainNext(r.cfg.Kiosk, r.rep.Epoch, number, e.Prev, e.Hash)
+	if err == nil && (e.Number != number || !bytes.Equal(chain, stored) || !bytes.Equal(e.Hash, wire.BodyHash(e.Body))) {
+		err = damage(fmt.Sprintf("result %d does not match its hashes", number))
+	}
+	return e, at, chain, err
+}
+
+// rescueStep is how many results are saved in one transaction.
+const rescueStep = 1000
+
+// save enters a result into the new database, which has the old epoch.
+func (r *rescuer) save(ctx context.Context, e wire.Entry, at int64, chain []byte) error {
+	if r.to == nil {
+		db, err := openDB(ctx, filepath.Join(r.folder, savingFolder, dbName), r.cfg)
+		if err != nil {
+			return err
+		}
+		r.to = db
+		if _, err := db.ExecContext(ctx, `UPDATE meta SET epoch = ?, acked = ? WHERE id = 1`, r.rep.Epoch, r.rep.Acknowledged); err != nil {
+			return err
+		}
+	}
+	if r.tx == nil {
+		tx, err := r.to.BeginTx(ctx, nil)
+		if err != nil {
+			return err
+		}
+		r.tx, r.rows = tx, 0
+	}
+	if _, err := r.tx.ExecContext(ctx, `INSERT INTO result (number, at, prev, hash, chain, body) VALUES (?, ?, ?, ?, ?, ?)`,
+		e.Number, at, e.Prev, e.Hash, chain, e.Body); err != nil {
+		return err
+	}
+	if r.rows++; r.rows < rescueStep {
+		return nil
+	}
+	tx := r.tx
+	r.tx = nil
+	return tx.Commit()
+}
+
+// strand writes a result that cannot be sent into a file.
+func (r *rescuer) strand(e wire.Entry) error {
+	if r.stranded == nil {
+		f, err := os.OpenFile(filepath.Join(r.folder, strandedName), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+		if err != nil {
+			return err
+		}
+		r.stranded, r.out = f, bufio.NewWriter(f)
+	}
+	line, err := json.Marshal(e)
+	if err != nil {
+		return err
+	}
+	_, err = r.out.Write(append(line, '\n'))
+	return err
+}
+
+// close ends the files that were written, on disk.
+func (r *rescuer) close() error {
+	var err error
+	if r.tx != nil {
+		err = r.tx.Commit()
+	}
+	if r.to != nil {
+		err = errors.Join(err, r.to.Close())
+	}
+	if r.stranded != nil {
+		err = errors.Join(err, r.out.Flush(), r.stranded.Sync(), r.stranded.Close())
+	}
+	if r.from != nil {
+		_ = r.from.Close() // damaged as it is, it may fail
+	}
+	return err
+}
+
+// openDamaged opens a database that may be damaged, for reading alone.
+func openDamaged(path string, cfg Config) (*sql.DB, error) {
+	if _, err := os.Stat(path); err != nil {
+		return nil, err
+	}
+	db := sql.OpenDB(connector{&sqlite3.SQLiteDriver{}, dataSource(path, cfg) + "&_query_only=true"})
+	db.SetMaxOpenConns(1)
+	return db, nil
+}
