@@ -1,5 +1,5 @@
 // Command gatectl is the operator's tool: it builds and inspects allowlists,
-// enrols kiosks, and makes and measures face model packs. It talks to files
+// enrols kiosks, makes and measures face model packs, and fills trust folders. It talks to files
 // only; what it makes is carried to a kiosk or to central by other means.
 package main
 
@@ -40,7 +40,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 func root() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:           "gatectl",
-		Short:         "Build allowlists, enrol kiosks, make face model packs",
+		Short:         "Build allowlists, enrol kiosks, make face model packs, fill trust folders",
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
@@ -49,6 +49,7 @@ func root() *cobra.Command {
 		kioskCommand,
 		modelCommand,
 		faceCommand,
+		trustCommand,
 	} {
 		cmd.AddCommand(family())
 	}

@@ -2,8 +2,10 @@ package document
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"time"
 
 	"gateagent/gate"
 	"gateagent/match/document/lds"
@@ -112,4 +114,34 @@ func (t *Trust) explain(at gate.TrustedTime, m message, before []gate.Check) *Ex
 		}
 	}
 	return e
+}
+
+// Assess says what one certificate is worth under this trust: a CSCA is an
+// anchor only if the folder holds it.
+func (t *Trust) Assess(c *pki.Certificate, at time.Time) CertificateInfo {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	sum := sha256.Sum256(c.Raw)
+	for _, held := range t.byName[c.Subject.Key] {
+		if sha256.Sum256(held.cert.Raw) == sum {
+			return t.describe(held, at)
+		}
+	}
+	info := Describe(c, at)
+	k := &csca{cert: c}
+	switch {
+	case c.KeyErr != nil:
+		info.Role, info.Reason, info.Detail = "refused", reasonOf(c.KeyErr), c.KeyErr.Error()
+	case mayIssue(c) && signsItself(c):
+		info.Role, info.Reason = "refused", ReasonUnlisted
+	case t.prove(k, map[*csca]bool{}):
+		info.Role = "signer"
+		if mayIssue(c) {
+			info.Role = "link"
+		}
+	default:
+		info.Role = "refused"
+		info.Reason, info.Detail = t.why(c)
+	}
+	return info
 }

@@ -40,6 +40,12 @@ func (r Reason) Text() string {
 		ReasonBadSignature:   "it is not signed by the one it names",
 		ReasonUnsigned:       "it carries no signature",
 		ReasonOldList:        "a newer list of the same issuer is at hand",
+		ReasonNoSigner:       "no configured signer signed it",
+		ReasonUnlisted:       "no signed list vouches for this anchor",
+		ReasonNotNeeded:      "documents carry their signers; --document-signers takes them all the same",
+		ReasonUnknownKind:    "it is none of the things that a trust folder holds",
+		ReasonDelta:          "it is a delta or indirect CRL",
+		ReasonPurpose:        "its signer's certificate is for something else",
 	}[r]
 }
 
@@ -183,7 +189,7 @@ func Describe(c *pki.Certificate, at time.Time) CertificateInfo {
 	}
 	sum := sha256.Sum256(c.Raw)
 	return CertificateInfo{
-		Country: country(c), Name: c.Subject.Common, State: state, From: c.NotBefore.UTC(), Until: c.NotAfter.UTC(),
+		Country: country(c), Name: cmp.Or(c.Subject.Common, "(without a common name)"), State: state, From: c.NotBefore.UTC(), Until: c.NotAfter.UTC(),
 		Key: c.Key.String(), KeyID: hex.EncodeToString(c.KeyID()), Serial: hex.EncodeToString(c.Serial),
 		Signed: c.Algorithm.String(), SHA256: hex.EncodeToString(sum[:]),
 	}
@@ -200,7 +206,11 @@ func (t *Trust) why(c *pki.Certificate) (Reason, string) {
 		err := c.CheckSignatureFrom(c)
 		return reasonOf(err), fmt.Sprint(err)
 	}
-	reason, detail := ReasonNoIssuer, fmt.Sprintf("issuer %q, key %x", c.Issuer.Common, c.AuthorityKeyID)
+	key := "no key identifier"
+	if len(c.AuthorityKeyID) > 0 {
+		key = fmt.Sprintf("key %x", c.AuthorityKeyID)
+	}
+	reason, detail := ReasonNoIssuer, fmt.Sprintf("issuer %q, %s", c.Issuer.Common, key)
 	for _, p := range t.candidates(c.Issuer, c.AuthorityKeyID) {
 		switch err := c.CheckSignatureFrom(p.cert); {
 		case p.cert == c:

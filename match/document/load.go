@@ -160,6 +160,22 @@ func unpack(b []byte) [][]byte {
 	}
 }
 
+// ParseCertificates reads the certificates of a file, in DER or PEM.
+func ParseCertificates(b []byte) ([]*pki.Certificate, error) {
+	var out []*pki.Certificate
+	for _, der := range unpack(b) {
+		c, err := pki.ParseCertificate(der)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, c)
+	}
+	if len(out) == 0 {
+		return nil, errors.New("holds no certificate")
+	}
+	return out, nil
+}
+
 func (t *Trust) loadCertificates(b []byte, name string) error {
 	ders := unpack(b)
 	if len(ders) == 0 {

@@ -99,8 +99,9 @@ func (t *Trust) isProvenCRL(l *crl) bool {
 // not revoked.
 func (s *signerCase) revocation() gate.Check {
 	const id = gate.CheckDSRevocation
-	if d, ok := s.remarks.revocation(); ok {
-		return d
+	word, listed := s.remarks.revocation()
+	if word.Result == gate.Failed {
+		return word
 	}
 	lists := s.trust.crlsFor(s.cert, s.issuer.cert)
 	var newest *pki.CRL
@@ -116,6 +117,8 @@ func (s *signerCase) revocation() gate.Check {
 		return check(id, gate.Failed, gate.CodeDSRevoked, "its CSCA is revoked, "+crlText(l, s.at))
 	}
 	switch {
+	case listed: // not final; no silence of the CSCA outweighs it
+		return word
 	case newest == nil:
 		return check(id, gate.Undetermined, gate.CodeNoCRL, "")
 	case !s.at.Trusted:

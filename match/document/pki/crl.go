@@ -188,6 +188,16 @@ func (l *CRL) Revokes(serial []byte) bool {
 	return ok
 }
 
+// Covers says whether this list revokes all that another one does.
+func (l *CRL) Covers(other *CRL) bool {
+	for serial := range other.revoked {
+		if _, ok := l.revoked[serial]; !ok {
+			return false
+		}
+	}
+	return true
+}
+
 // MaxAge is how long after the last list an issuer publishes the next one at
 // the latest (ICAO 9303-12 section 4.1.5: at least every 90 days).
 const MaxAge = 90 * 24 * time.Hour
