@@ -217,6 +217,9 @@ func TestActiveECDSACurves(t *testing.T) {
 		}
 		k := &docCase{sod: gate.Successful, aaKey: &pki.PublicKey{Curve: curve, Point: q}}
 		for h, oid := range plainOID {
+			if id > 13 && h != crypto.SHA256 && h != crypto.SHA512 { // curve and hash have little to do with each other
+				continue
+			}
 			r, s, err := curve.Sign(rand.Reader, d, pki.Sum(h, challenge))
 			if err != nil {
 				t.Fatal(err)
