@@ -134,6 +134,16 @@ func TestForgeries(t *testing.T) {
 	}
 }
 
+// A security object without signed attributes is malformed: RFC 5652 section
+// 5.3 wants them for any content but plain data.
+func TestNothingSigned(t *testing.T) {
+	w := doc.NewWorld(56)
+	d := must[*doc.Document](t)(w.Passport(w.Foreigner(3), doc.SODWith(doc.SecurityObject{NoSigned: true}), doc.PortraitSize(1500)))
+	if got := verdicts(judgeFor(t, w, "NLD"), d)[gate.CheckSOD]; got.Result != gate.Failed {
+		t.Errorf("%+v", got)
+	}
+}
+
 // EF.CardSecurity is proven when it is genuine, and only then.
 func TestCardSecurity(t *testing.T) {
 	w := doc.NewWorld(55)
