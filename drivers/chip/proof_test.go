@@ -14,31 +14,33 @@ import (
 )
 
 // TestChipAuthentication runs every cipher on a few curves, with and without
-// key identifiers, after PACE and after BAC.
+// key identifiers, after PACE or after BAC.
 func TestChipAuthentication(t *testing.T) {
 	for cipher := sim.TripleDES; cipher <= sim.AES256; cipher++ {
 		for _, id := range []int{8, 12, 13, 17, 18} {
-			for _, ref := range []int{0, 1, 300} {
-				for name, cfg := range map[string]sim.Config{"PACE": newConfig(paceOn(sim.AES128, 12)), "BAC": newConfig()} {
-					t.Run(fmt.Sprintf("%d/%d/%d/%s", cipher, id, ref, name), func(t *testing.T) {
-						cfg := withKeys(cfg, keyOn(t, cipher, id, ref))
-						s, f, _ := open(t, cfg, byMRZ(), Options{})
-						sameFile(t, s, cfg, gate.DG(14), sim.FileDG(14))
-						detail, err := s.ChipAuthenticate(context.Background(), cfg.Files[sim.FileDG(14)])
-						if err != nil {
-							t.Fatal(err)
-						}
-						if !strings.HasPrefix(detail, "CA-ECDH-") || !strings.HasSuffix(detail, cfg.ChipKeys[0].Curve.Name) {
-							t.Errorf("detail %q", detail)
-						}
-						before := len(f.log)
-						sameFile(t, s, cfg, gate.DG(1), sim.FileDG(1))
-						if len(f.log) != before {
-							t.Error("DG1 was read twice")
-						}
-						sameFile(t, s, cfg, gate.DG(2), sim.FileDG(2))
-					})
+			for i, ref := range []int{0, 1, 300} {
+				name, cfg := "PACE", newConfig(paceOn(sim.AES128, 12))
+				if (i+id)%2 == 0 {
+					name, cfg = "BAC", newConfig()
 				}
+				t.Run(fmt.Sprintf("%d/%d/%d/%s", cipher, id, ref, name), func(t *testing.T) {
+					cfg := withKeys(cfg, keyOn(t, cipher, id, ref))
+					s, f, _ := open(t, cfg, byMRZ(), Options{})
+					sameFile(t, s, cfg, gate.DG(14), sim.FileDG(14))
+					detail, err := s.ChipAuthenticate(context.Background(), cfg.Files[sim.FileDG(14)])
+					if err != nil {
+						t.Fatal(err)
+					}
+					if !strings.HasPrefix(detail, "CA-ECDH-") || !strings.HasSuffix(detail, cfg.ChipKeys[0].Curve.Name) {
+						t.Errorf("detail %q", detail)
+					}
+					before := len(f.log)
+					sameFile(t, s, cfg, gate.DG(1), sim.FileDG(1))
+					if len(f.log) != before {
+						t.Error("DG1 was read twice")
+					}
+					sameFile(t, s, cfg, gate.DG(2), sim.FileDG(2))
+				})
 			}
 		}
 	}
