@@ -33,65 +33,79 @@ func (s *Session) ChipAuthenticate(ctx context.Context, dg14 []byte) (string, er
 
 // runCA agrees on new keys with the chip's static key and proves them.
 func (s *Session) runCA(ctx context.Context, c *caChoice) error {
-	own, err := c.domain.generate(s.opts.Rand)
-	if err != nil {
-		return randomFault(stepCA, err)
-	}
-	defer own.wipe()
-	secret, err := own.secret(c.key)
-	if err != nil {
-		return fault(gate.ChipAlgorithm, gate.CodeProofAlgorithm, stepCA, 0, err)
-	}
-	defer clear(secret)
-	if err := s.sendCAKey(ctx, c, own.public); err != nil {
+	a := agreeAhead(c.domain, s.opts.Rand, c.key)
+	defer a.wipe()
+	if err := s.sendCAKey(ctx, c, a); err != nil {
 		return err
 	}
 	s.dropSecure()
-	s.sm = newSecure(c.suite, secret, nil)
+	s.sm = newSecure(c.suite, a.secret, nil)
 	return s.proveSession(ctx)
+}
+
+// agreed gives our public value once it and the secret are computed.
+func agreed(a *agreement) ([]byte, error) {
+	err := a.settle()
+	switch {
+	case err != nil && a.random:
+		return nil, randomFault(stepCA, err)
+	case err != nil:
+		return nil, fault(gate.ChipAlgorithm, gate.CodeProofAlgorithm, stepCA, 0, err)
+	}
+	return a.own.public, nil
 }
 
 // sendCAKey hands our ephemeral key to the chip (section 6.2.4): by MSE:Set AT
 // and GENERAL AUTHENTICATE with AES, by MSE:Set KAT alone with 3DES. A chip
 // may know the former with 3DES too; one that refuses the latter keeps its
 // session (section 6.2.4.1) and is asked that way.
-func (s *Session) sendCAKey(ctx context.Context, c *caChoice, public []byte) error {
+func (s *Session) sendCAKey(ctx context.Context, c *caChoice, a *agreement) error {
 	var id []byte
 	if c.id != nil {
 		id = ber.Make(0x84, c.id)
 	}
-	template := []command{
-		{ins: insMSE, p1: 0x41, p2: 0xA4, data: append(ber.Make(0x80, c.oid), id...)},
-		{ins: insGeneralAuthenticate, data: ber.Make(0x7C, ber.Make(0x80, public)), ne: maxShortNe, short: true},
+	template := func() error {
+		set := command{ins: insMSE, p1: 0x41, p2: 0xA4, data: append(ber.Make(0x80, c.oid), id...)}
+		if err := s.sendCAStep(ctx, set); err != nil {
+			return err
+		}
+		public, err := agreed(a)
+		if err != nil {
+			return err
+		}
+		return s.sendCAStep(ctx, command{
+			ins: insGeneralAuthenticate, data: ber.Make(0x7C, ber.Make(0x80, public)), ne: maxShortNe, short: true,
+		})
 	}
 	if c.suite != suite3DES {
-		return s.sendCASteps(ctx, template)
+		return template()
 	}
-	single := command{ins: insMSE, p1: 0x41, p2: 0xA6, data: append(ber.Make(0x91, public), id...)}
-	err := s.sendCASteps(ctx, []command{single})
+	public, err := agreed(a)
+	if err != nil {
+		return err
+	}
+	err = s.sendCAStep(ctx, command{ins: insMSE, p1: 0x41, p2: 0xA6, data: append(ber.Make(0x91, public), id...)})
 	var e *gate.ChipError
 	if errors.As(err, &e) && e.Kind == gate.ChipStatus {
-		if again := s.sendCASteps(ctx, template); again == nil || !errors.As(again, &e) || e.Kind != gate.ChipStatus {
+		if again := template(); again == nil || !errors.As(again, &e) || e.Kind != gate.ChipStatus {
 			return again
 		}
 	}
 	return err
 }
 
-// sendCASteps sends the commands of one way, each of which must succeed.
-func (s *Session) sendCASteps(ctx context.Context, steps []command) error {
-	for _, cmd := range steps {
-		r, err := s.must(ctx, stepCA, cmd)
-		if err != nil {
-			return err
-		}
-		if !r.ok() {
-			return fault(gate.ChipStatus, gate.CodeProofWithheld, stepCA, r.sw, nil)
-		}
-		if cmd.ins == insGeneralAuthenticate && len(r.data) > 0 {
-			if objects, err := dynamicData(r.data); err != nil || len(objects) != 0 {
-				return nonsense(stepCA, "data in the answer to the public key")
-			}
+// sendCAStep sends one command, which must succeed.
+func (s *Session) sendCAStep(ctx context.Context, cmd command) error {
+	r, err := s.must(ctx, stepCA, cmd)
+	if err != nil {
+		return err
+	}
+	if !r.ok() {
+		return fault(gate.ChipStatus, gate.CodeProofWithheld, stepCA, r.sw, nil)
+	}
+	if cmd.ins == insGeneralAuthenticate && len(r.data) > 0 {
+		if objects, err := dynamicData(r.data); err != nil || len(objects) != 0 {
+			return nonsense(stepCA, "data in the answer to the public key")
 		}
 	}
 	return nil

@@ -39,13 +39,18 @@ type paceRun struct {
 	*Session
 	*paceChoice
 	ctx context.Context
+	key *agreement // our key for the generic mapping; nil with the integrated one
 }
 
 // runPACE opens the chip with the choice and starts secure messaging.
 func (s *Session) runPACE(ctx context.Context, p *paceChoice, pw password) error {
 	defer clear(pw.secret)
-	r := paceRun{s, p, ctx}
+	r := paceRun{s, p, ctx, nil}
 	s.cam = nil
+	if p.mapping != mapIM {
+		r.key = agreeAhead(p.domain, s.opts.Rand, nil)
+		defer r.key.wipe()
+	}
 	if err := r.announce(pw); err != nil {
 		return err
 	}
@@ -179,11 +184,10 @@ func (r paceRun) mapNonce(nonce []byte) (domain, error) {
 // chip authentication mapping begins alike; the chip's key is what its proof
 // is about.
 func (r paceRun) mapGeneric(nonce []byte) (domain, error) {
-	own, err := r.domain.generate(r.opts.Rand)
-	if err != nil {
+	if err := r.key.settle(); err != nil {
 		return domain{}, randomFault(stepPACE, err)
 	}
-	defer own.wipe()
+	own := r.key.own
 	other, err := r.swap(own, 0x81, 0x82)
 	if err != nil {
 		return domain{}, err

@@ -224,7 +224,7 @@ func testIntegrated(t *testing.T, v vector) {
 	rp := choice.suite.pseudoRandom(nonce, unhex(t, v.Inputs["nonce_t"]), d.prime())
 	wantBytes(t, "Rp", rp.FillBytes(make([]byte, (d.prime().BitLen()+7)/8)), v.Steps["r_p"])
 
-	run := paceRun{s, choice, context.Background()}
+	run := paceRun{s, choice, context.Background(), nil}
 	mapped, err := run.mapNonce(nonce)
 	if err != nil {
 		t.Fatal(err)
