@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"gateagent/gate"
+	"gateagent/match/document/defect"
 	"gateagent/match/document/lds"
 	"gateagent/match/document/pki"
 )
@@ -21,6 +22,9 @@ func (c *docCase) CardSecurity(raw []byte) ([]gate.Check, []byte) {
 	result, content, err := c.openCardSecurity(raw)
 	if err != nil { // empty or malformed, whatever its parts came to
 		result = check(gate.CheckCardSecurity, gate.Failed, gate.CodeSODMalformed, err.Error())
+		if c.remarks.first(defect.CardSecurity) != nil {
+			result = soften(result, defect.CardSecurity)
+		}
 	}
 	if result.Result != gate.Successful {
 		return []gate.Check{result}, nil

@@ -183,3 +183,26 @@ func TestCardSecurityPromises(t *testing.T) {
 		t.Error("a promise survived Wipe")
 	}
 }
+
+// A state whose EF.CardSecurity is known to be malformed accuses nobody by it;
+// one that is altered is found out as ever.
+func TestCardSecurityDefect(t *testing.T) {
+	known := doc.Defect{Signer: signerOf(t, "NLD"), Known: []doc.KnownDefect{{OID: doc.DefectCardSecurity}}}
+	j := knowing(t, listing(t, 1, known))
+	d, raw := mapped(t, "NLD")
+	_, altered := mapped(t, "NLD", doc.With(doc.AlterCardSecurity))
+	for name, c := range map[string]struct {
+		raw  []byte
+		want string
+	}{"genuine": {raw, "S"}, "malformed": {raw[:len(raw)-2], "U/1412"}, "altered": {altered, "F/1302"}} {
+		k := j.NewCase(now)
+		k.SecurityObject(d.File(chip.FileSOD))
+		checks, infos := k.CardSecurity(c.raw)
+		r := report{}
+		r.add(checks...)
+		r.expect(t, "chip.card_security="+c.want)
+		if t.Failed() || (infos != nil) != (c.want == "S") {
+			t.Fatal(name)
+		}
+	}
+}
