@@ -43,8 +43,9 @@ type verdict struct {
 
 func judgeLie(l lie, e exchange, plan []exchange) verdict {
 	length := l.name == "6700" || l.name == "6C10"
-	if e.protected() {
-		return verdict{survive: length, ran: fail}
+	if e.protected() { // a read that the chip stumbles over is tried once more
+		stumble := l.name == "6F00" && e.apdu[1] == 0xB0
+		return verdict{survive: length || stumble, ran: fail}
 	}
 	begins := slices.IndexFunc(plan, func(x exchange) bool { return x.apdu[1] == 0x22 || x.apdu[1] == 0x84 })
 	last := plan[e.index+1].protected() // the password step

@@ -9,9 +9,10 @@ import (
 
 // ranged sends the first of some commands that ask for less and less, and the
 // next one when the chip refuses the length (6700 or 6Cxx). It says whether
-// anything was refused. After a new access again selects the file anew.
+// anything was refused. A read that the chip stumbles over (6Fxx) is tried once
+// more. After a new access again selects the file anew.
 func (s *Session) ranged(ctx context.Context, step string, tries []command, again func() error) (r response, refused bool, err error) {
-	for i, hinted := 0, false; i < len(tries); {
+	for i, hinted, stumbled := 0, false, false; i < len(tries); {
 		var before []byte
 		if s.sm != nil {
 			before = bytes.Clone(s.sm.ssc)
@@ -19,6 +20,14 @@ func (s *Session) ranged(ctx context.Context, step string, tries []command, agai
 		lost := false
 		if r, lost, err = s.protected(ctx, step, tries[i]); err != nil {
 			return r, refused, err
+		}
+		switch {
+		case lost && stumbles(r.sw):
+			r, err = s.renew(ctx, step, tries[i], r.sw, again)
+			return r, refused, err
+		case stumbles(r.sw) && tries[i].reads() && !stumbled:
+			stumbled = true
+			continue
 		}
 		if lost {
 			refused = true
@@ -79,21 +88,29 @@ func (s *Session) resume(ctx context.Context, step string, tries []command, i in
 			next++
 		}
 	}
-	next = s.nextShort(tries, i)
-	if next == len(tries) || s.reads.reopened >= maxReopened {
+	if next = s.nextShort(tries, i); next == len(tries) {
 		return response{}, i, s.die(fault(gate.ChipNonsense, gate.CodeSecureMessaging, step, sw, errUnprotected))
 	}
 	s.reads.loses(tries[i].ne)
+	r, err := s.renew(ctx, step, tries[next], sw, again)
+	return r, next, err
+}
+
+// renew runs the access again, once, after a session that was lost, and sends
+// the command in the new one.
+func (s *Session) renew(ctx context.Context, step string, c command, sw uint16, again func() error) (response, error) {
+	if s.reads.reopened >= maxReopened {
+		return response{}, s.die(fault(gate.ChipNonsense, gate.CodeSecureMessaging, step, sw, errUnprotected))
+	}
 	if err := s.reopen(ctx, step); err != nil {
-		return response{}, i, err
+		return response{}, err
 	}
 	if again != nil {
 		if err := again(); err != nil {
-			return response{}, i, err
+			return response{}, err
 		}
 	}
-	r, err := s.must(ctx, step, tries[next])
-	return r, next, err
+	return s.must(ctx, step, c)
 }
 
 // nextShort finds the next try that needs no extended length.
