@@ -137,8 +137,9 @@ func (d domain) check(b []byte) error {
 	return err
 }
 
-// equal says whether two public values are the same. With curves, a point and
-// its negative count as the same: they share their secrets.
+// equal says whether two public values are the same; what is no value equals
+// none. With curves, a point and its negative count as the same: they share
+// their secrets.
 func (d domain) equal(a, b []byte) bool {
 	if d.curve != nil {
 		p, errP := d.curve.Unmarshal(a)
@@ -158,11 +159,10 @@ func (k keyPair) secret(other []byte) ([]byte, error) {
 		}
 		return k.curve.SharedX(k.private, p)
 	}
-	y, err := k.group.Unmarshal(other)
-	if err != nil {
-		return nil, err
+	if len(other) > k.group.Size() {
+		return nil, modp.ErrValue
 	}
-	return k.group.Shared(k.private, y)
+	return k.group.Shared(k.private, new(big.Int).SetBytes(other)) // proves that it belongs to the group
 }
 
 // mapGeneric is the generic mapping (section 4.4.3.3.1): s·G + H, or g^s·h,

@@ -215,20 +215,17 @@ func (r paceRun) agree(mapped domain) (secret, own, other []byte, err error) {
 		return nil, nil, nil, err
 	}
 	if secret, err = key.secret(other); err != nil {
-		return nil, nil, nil, nonsense(stepPACE, "no shared secret")
+		return nil, nil, nil, fault(gate.ChipNonsense, gate.CodeChipNonsense, stepPACE, 0, err)
 	}
 	return secret, key.public, other, nil
 }
 
-// swap exchanges public keys. The chip's must belong to the domain and must
-// not be our own (section 4.4.1, step 3).
+// swap exchanges public keys. The chip's must not be our own (section 4.4.1,
+// step 3); that it belongs to the domain is proven where it is used.
 func (r paceRun) swap(own keyPair, tag, answer uint32) ([]byte, error) {
 	other, err := r.exchange(tag, own.public, answer)
 	if err != nil {
 		return nil, err
-	}
-	if err := own.check(other); err != nil {
-		return nil, fault(gate.ChipNonsense, gate.CodeChipNonsense, stepPACE, 0, err)
 	}
 	if own.equal(other, own.public) {
 		return nil, nonsense(stepPACE, "the chip sends our own public key back")
