@@ -2,6 +2,7 @@ package document
 
 import (
 	"bytes"
+	"sync/atomic"
 	"time"
 
 	"gateagent/gate"
@@ -11,15 +12,21 @@ import (
 	"gateagent/match/document/pki"
 )
 
-// Judge opens cases by one set of trusted certificates.
-type Judge struct{ trust *Trust }
+// Judge opens cases by one set of trusted certificates, which Follow may
+// exchange.
+type Judge struct {
+	trust   atomic.Pointer[Trust]
+	problem atomic.Pointer[string]
+}
 
 // NewJudge makes a judge. Without trust every signer is unknown to it.
 func NewJudge(trust *Trust) *Judge {
 	if trust == nil {
 		trust = &Trust{}
 	}
-	return &Judge{trust: trust}
+	j := &Judge{}
+	j.trust.Store(trust)
+	return j
 }
 
 // NewCase opens a case on one document.
@@ -27,7 +34,7 @@ func (j *Judge) NewCase(at gate.TrustedTime) gate.Case {
 	if at.Zone == nil {
 		at.Zone = time.UTC
 	}
-	return &docCase{trust: j.trust, at: at}
+	return &docCase{trust: j.trust.Load(), at: at}
 }
 
 // docCase judges one document. Every zero value means: not proven.

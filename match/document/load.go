@@ -66,6 +66,7 @@ func LoadTrust(dir string, log *slog.Logger) (*Trust, error) {
 		return nil, fmt.Errorf("trust folder: %w; create it or name the right one", err)
 	}
 	t := &Trust{}
+	t.stamp, _ = folderStamp(dir) // before the files: what changes meanwhile is read again
 	// Lists come after the certificates that their signers may need.
 	for _, kind := range []FileKind{FileCertificates, FileCRL, FileMasterList, FileDefectList} {
 		anchors := t

@@ -25,6 +25,7 @@ type Trust struct {
 	defects []*defectList
 
 	files []TrustFile // what the folder held
+	stamp string      // of the folder when it was read
 }
 
 // csca is a certificate that may be an anchor or a link.
