@@ -16,8 +16,14 @@ type InspectOptions struct {
 	// OnStep is told the name of each step as it begins; may be nil.
 	OnStep func(step string)
 	// OnDocument is told as soon as DG1 is proven, while DG2 is still to be
-	// read; may be nil.
+	// read; may be nil. It is called once, however often a reading is taken
+	// up again.
 	OnDocument func(Document)
+	// Reopen is asked when the document left the field in the middle of a
+	// reading: it waits a little for something to lie there again and gives
+	// a new session with it, or the reason why not. It also closes the
+	// session before. Nil: the reading ends there.
+	Reopen func(context.Context) (Chip, error)
 }
 
 // Inspection is what one reading of one document brought.
@@ -50,6 +56,7 @@ type inspector struct {
 	ahead     map[File]answer // what was read before its turn
 	judging   chan struct{}   // closed when what runs beside the chip has ended; nil when nothing does
 	malformed *ChipError      // the security object is none
+	resumed   resumed         // what outlives the document's leaving the field
 }
 
 // step is one named entry of the forward pass. Its error ends the pass.
@@ -63,13 +70,25 @@ type step struct {
 // each file is proven before the next step uses it). It always returns a
 // complete report.
 func Inspect(ctx context.Context, chip Chip, kase Case, scan Scan, opt InspectOptions) *Inspection {
-	in := &inspector{
-		chip: chip, kase: kase, scan: scan, opt: opt,
-		out:   &Inspection{Phases: map[string]time.Duration{}},
-		used:  map[int]bool{},
-		asked: map[int]bool{},
+	in := &inspector{chip: chip, kase: kase, scan: scan, opt: opt, out: &Inspection{Phases: map[string]time.Duration{}}}
+	in.begin()
+	for in.pass(ctx); in.again(ctx); in.pass(ctx) {
 	}
-	in.out.Report.Set(checkDigits(scan))
+	in.out.Stats = in.resumed.stats.plus(in.chip.Stats())
+	in.finish()
+	in.resumed.wipe()
+	return in.out
+}
+
+// begin sets out with nothing known.
+func (in *inspector) begin() {
+	in.out.Report = Report{}
+	in.used, in.asked = map[int]bool{}, map[int]bool{}
+	in.set(checkDigits(in.scan))
+}
+
+// pass runs the steps, up to the first that cannot go on.
+func (in *inspector) pass(ctx context.Context) {
 	steps := []step{
 		{"access", in.open},
 		{"sod", in.securityObject},
@@ -77,25 +96,22 @@ func Inspect(ctx context.Context, chip Chip, kase Case, scan Scan, opt InspectOp
 		{"dg1", in.person},
 		{"dg2", in.portrait},
 	}
-	if opt.Full {
+	if in.opt.Full {
 		steps = append(steps, step{"rest", in.rest})
 	}
 	for _, s := range steps {
-		if opt.OnStep != nil {
-			opt.OnStep(s.name)
+		if in.opt.OnStep != nil {
+			in.opt.OnStep(s.name)
 		}
 		begin := time.Now()
 		err := s.run(ctx)
-		in.out.Phases[s.name] = time.Since(begin)
+		in.out.Phases[s.name] += time.Since(begin)
 		if err != nil {
 			in.out.Fault = err
 			break
 		}
 	}
 	in.settle()
-	in.out.Stats = chip.Stats()
-	in.finish()
-	return in.out
 }
 
 // checkDigits reports the check digits of an optical MRZ.
@@ -212,6 +228,10 @@ func (in *inspector) securityObject(ctx context.Context) error {
 		in.set(v)
 		return err
 	}
+	if err := in.bind(raw); err != nil {
+		in.set(verdict(CheckSODHash, err), verdict(CheckSOD, err))
+		return err
+	}
 	in.foresee(raw)
 	in.later(func() { in.takeObject(in.kase.SecurityObject(raw)) })
 	return nil
@@ -245,7 +265,11 @@ func (in *inspector) group(ctx context.Context, n int) (raw []byte, proven bool,
 	}
 	c := in.kase.DataGroup(n, raw)
 	in.set(c)
-	return raw, c.Result == Successful && in.out.Report.Result(CheckSOD) == Successful, nil
+	proven = c.Result == Successful && in.out.Report.Result(CheckSOD) == Successful
+	if proven {
+		in.resumed.prove(DG(n), raw)
+	}
+	return raw, proven, nil
 }
 
 // withheld judges a data group that the chip would not give. A group that the
@@ -287,7 +311,8 @@ func (in *inspector) person(ctx context.Context) error {
 		return nil
 	}
 	in.out.Document, in.out.HasDocument = in.kase.Document()
-	if in.out.HasDocument && in.opt.OnDocument != nil {
+	if in.out.HasDocument && in.opt.OnDocument != nil && !in.resumed.told {
+		in.resumed.told = true
 		in.opt.OnDocument(in.out.Document)
 	}
 	return nil

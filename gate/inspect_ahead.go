@@ -38,11 +38,15 @@ func (in *inspector) settle() {
 	}
 }
 
-// read gives a file, from what was read ahead where it is there.
+// read gives a file: what was read ahead, or proven before the document left
+// the field, else what the chip says.
 func (in *inspector) read(ctx context.Context, f File) ([]byte, error) {
 	if a, ok := in.ahead[f]; ok {
 		delete(in.ahead, f)
 		return a.raw, a.err
+	}
+	if raw := in.resumed.take(f); raw != nil {
+		return raw, nil
 	}
 	return in.chip.ReadFile(ctx, f)
 }
@@ -71,7 +75,7 @@ func (in *inspector) foresee(object []byte) {
 // when that is malformed.
 func (in *inspector) proveObject(ctx context.Context) error {
 	if in.next != FileNone {
-		raw, err := in.chip.ReadFile(ctx, in.next)
+		raw, err := in.read(ctx, in.next)
 		in.ahead = map[File]answer{in.next: {raw, err}}
 	}
 	in.settle()
