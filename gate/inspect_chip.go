@@ -29,9 +29,6 @@ func (in *inspector) proveMapping(ctx context.Context) bool {
 		in.set(file)
 		return false
 	}
-	if in.kase.PromisesPACE(in.access.CardAccess) {
-		in.downgraded("EF.CardSecurity")
-	}
 	detail, err := in.chip.ProveMapping(ctx, infos)
 	if err == nil {
 		in.set(Check{CheckPACECAM, Successful, 0, detail})
@@ -95,9 +92,6 @@ func (in *inspector) chipAuth(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	if run && in.kase.PromisesPACE(in.access.CardAccess) {
-		in.downgraded("DG14")
-	}
 	if !run {
 		return false, nil
 	}
@@ -115,14 +109,6 @@ func (in *inspector) chipAuth(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	return false, nil
-}
-
-// downgraded marks a PACE that a signed file states and EF.CardAccess lacks.
-func (in *inspector) downgraded(by string) {
-	c := Check{CheckPACE, Failed, CodeDowngrade, by + " states a PACE that EF.CardAccess lacks"}
-	in.set(c)
-	c.ID = CheckAccess
-	in.set(c)
 }
 
 func (in *inspector) activeAuth(ctx context.Context) error {

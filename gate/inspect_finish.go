@@ -31,8 +31,21 @@ func (in *inspector) finish() {
 		}
 		in.set(c)
 	}
+	in.downgraded()
 	in.rollUpChip()
 	in.rollUpIntegrity()
+}
+
+// downgraded marks a PACE that a signed file states and EF.CardAccess lacks,
+// whichever step has read that file.
+func (in *inspector) downgraded() {
+	if !in.object || !in.kase.PromisesPACE(in.access.CardAccess) {
+		return
+	}
+	c := Check{CheckPACE, Failed, CodeDowngrade, "a signed file states a PACE that EF.CardAccess lacks"}
+	in.set(c)
+	c.ID = CheckAccess
+	in.set(c)
 }
 
 // omitted judges a check that no step has set and none was going to.
