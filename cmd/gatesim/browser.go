@@ -70,6 +70,13 @@ func (b *browser) text() (string, error) {
 	return chromedp.Run(ctx, chromedp.Evaluate[string](`document.body.innerText`))
 }
 
+// hint is what the screen asks of the traveller, drawn as arrows.
+func (b *browser) hint() (string, error) {
+	ctx, cancel := context.WithTimeout(b.ctx, pressWithin)
+	defer cancel()
+	return chromedp.Run(ctx, chromedp.Evaluate[string](`document.body.dataset.hint || ""`))
+}
+
 // press touches one answer of the notice before the camera.
 func (b *browser) press(answer string) error {
 	ctx, cancel := context.WithTimeout(b.ctx, pressWithin)

@@ -33,9 +33,12 @@ pack = '{{.Pack}}'
 pack_hash = "{{.PackHash}}"
 library = '{{.Library}}'
 demo = true
-attack = "evaluatory"
-consent = "8s"
+{{if .Asks}}attack = "required"
+challenge = "turn"
+limit = "10s"
+{{else}}attack = "evaluatory"
 limit = "6s"
+{{end}}consent = "6s"
 {{else}}face = "off"
 {{end}}
 [clock]
@@ -85,10 +88,14 @@ func (s *site) writeConfig() error {
 		return err
 	}
 	defer f.Close()
+	asks := ""
+	if s.asks {
+		asks = "yes"
+	}
 	values := map[string]string{
 		"Gate": gateName, "Dir": s.dir, "Page": s.pageAddr, "Operator": operatorName,
 		"PIN": passhash.Hash([]byte(s.pin)), "Pulse": "200ms", "Outcome": "1s",
-		"Basis": legalBasis,
+		"Basis": legalBasis, "Asks": asks,
 	}
 	if !s.o.once {
 		values["Pulse"], values["Outcome"] = "500ms", "4s"

@@ -102,6 +102,12 @@ func quiet(ctx context.Context, o options, err error) error {
 func (s *site) play(ctx context.Context, rep *report, show *show) error {
 	show.header()
 	for i, t := range s.cast {
+		if t.part != nil && t.part.asked && !s.asks {
+			show.line("the kiosk starts anew: from now on it asks for a turn of the head, and requires it")
+			if err := s.require(ctx); err != nil {
+				return fmt.Errorf("the kiosk under another policy: %w", err)
+			}
+		}
 		r, err := s.visit(ctx, t)
 		r.Number = i + 1
 		rep.Results = append(rep.Results, r)

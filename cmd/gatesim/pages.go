@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"gateagent/gate"
+	"gateagent/gate/wire"
 	"gateagent/sim/kiosk"
 )
 
@@ -44,14 +45,15 @@ type view struct {
 // faceShown is what staff see of a comparison (gate.FaceResult, whose verdict
 // is a word here).
 type faceShown struct {
-	Verdict   string    `json:"verdict"`
-	Code      gate.Code `json:"code"`
-	Score     float64   `json:"score"`
-	Threshold float64   `json:"threshold"`
-	Pack      string    `json:"pack"`
-	Admits    bool      `json:"admits"`
-	PAD       float64   `json:"pad"`
-	Frames    int       `json:"frames"`
+	Verdict   string              `json:"verdict"`
+	Code      gate.Code           `json:"code"`
+	Score     float64             `json:"score"`
+	Threshold float64             `json:"threshold"`
+	Pack      string              `json:"pack"`
+	Admits    bool                `json:"admits"`
+	PAD       float64             `json:"pad"`
+	Frames    int                 `json:"frames"`
+	Challenge *wire.FaceChallenge `json:"challenge"`
 	Quality   struct {
 		Overall float64 `json:"overall"`
 	} `json:"quality"`

@@ -208,7 +208,7 @@ func (s *show) faceFigures(rep *report) {
 	var down, seen, face []int64
 	var floor int64
 	for _, r := range rep.Results {
-		if r.part != nil && r.figure != "" {
+		if r.part != nil && r.figure == rightFigure {
 			down, seen, face = append(down, r.DecisionMS), append(seen, r.Phases["total"]), append(face, r.Phases["face"])
 			floor = r.FloorMS
 		}
@@ -221,6 +221,11 @@ func (s *show) faceFigures(rep *report) {
 		of   float64
 	}{{"median", 0.5}, {"95 %", 0.95}} {
 		s.line("  %-16s%22d%22d%22d", p.name, percentile(down, p.of), percentile(seen, p.of), floor)
+	}
+	for _, r := range rep.Results {
+		if r.figure == askedFigure && r.Face != nil && r.Face.Challenge != nil {
+			s.line("  %-16s%22d%22d   (who took %d ms to turn the head)", askedFigure, r.DecisionMS, r.Phases["total"], r.Face.Challenge.Reaction)
+		}
 	}
 	s.line("  (%d right people; the verdict came %d ms after the reading in the median, %d at 95 %%)", len(down), percentile(face, 0.5), percentile(face, 0.95))
 }

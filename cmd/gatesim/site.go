@@ -61,6 +61,8 @@ type site struct {
 	now                         view   // newest of the staff page
 	previous                    string // transaction before this one
 	filmed                      bool   // the camera went on in this visit
+	asks                        bool   // the kiosk asks for a turn of the head
+	unfollow                    context.CancelFunc
 }
 
 func (s *site) path(name string) string { return filepath.Join(s.dir, name) }
@@ -222,15 +224,22 @@ func (s *site) devices(context.Context) (err error) {
 // startAgent writes the kiosk's configuration, starts the agent and waits
 // until it serves, knows its list and is connected.
 func (s *site) startAgent(ctx context.Context) error {
-	n, err := rand.Int(rand.Reader, big.NewInt(1_000_000))
-	if err != nil {
-		return err
+	if s.pin == "" {
+		n, err := rand.Int(rand.Reader, big.NewInt(1_000_000))
+		if err != nil {
+			return err
+		}
+		s.pin = fmt.Sprintf("%06d", n)
 	}
-	s.pin = fmt.Sprintf("%06d", n)
 	if err := s.writeConfig(); err != nil {
 		return err
 	}
-	s.agent, err = kiosk.Start(kiosk.Command{Name: "gateagent", LogFile: s.path("agent.log"),
+	log := s.path("agent.log")
+	if s.asks {
+		log = s.path("agent-asks.log")
+	}
+	var err error
+	s.agent, err = kiosk.Start(kiosk.Command{Name: "gateagent", LogFile: log,
 		Env:  []string{vpcd.SocketVariable + "=" + s.daemon.Socket()},
 		Args: []string{s.program("gateagent"), "run", "--config", s.path("gateagent.toml")}})
 	if err != nil {
@@ -245,7 +254,9 @@ func (s *site) startAgent(ctx context.Context) error {
 	if err := s.pages.SignIn(ctx); err != nil {
 		return err
 	}
-	go s.pages.follow(ctx)
+	watch, end := context.WithCancel(ctx)
+	s.unfollow = end
+	go s.pages.follow(watch)
 	_, err = s.await(ctx, "the agent to be ready", readyWithin, func(v view) bool {
 		return v.Stage == gate.StageIdle && v.ListStatus.Present && v.UplinkUp
 	})

@@ -5,16 +5,19 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"image"
 	"image/color"
 	"image/jpeg"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
 
+	"gateagent/gate"
 	"gateagent/sim/face"
 )
 
@@ -25,7 +28,10 @@ const (
 	portraitBytes              = 15000 // on the chip
 	filmWide, filmHigh         = 480, 360
 	filmShots                  = 4
-	filmRate                   = 10 // pictures a second
+	filmLength                 = 2*filmShots - 2 // to and fro
+	turnedShots                = 2
+	turnedBy                   = 27.0 // degrees
+	filmRate                   = 10   // pictures a second
 )
 
 // film names what the kiosk's camera sees.
@@ -38,6 +44,9 @@ const (
 	filmTwo     film = "two"     // both side by side
 	filmNobody  film = "nobody"
 )
+
+// turned names the film in which who is filmed turns to a side.
+func (f film) turned(side gate.FaceHint) film { return f + "-" + film(side) }
 
 // The demo's people who do not exist, by their place in face.Cast.
 const (
@@ -72,17 +81,23 @@ func newStudio(ctx context.Context, dir string) (*studio, error) {
 			return nil, err
 		}
 	}
-	alone := func(who int) func() []*image.RGBA {
-		shot := face.Shot{Behind: face.Hall, Size: 0.16, LightFrom: 15, Hard: 0.3, Noise: 0.3, Grain: uint64(who)}
-		return func() []*image.RGBA { return face.Live(face.Cast()[who], shot, filmShots, filmWide, filmHigh) }
+	alone := func(who, shots int, yaw float64) func() []*image.RGBA {
+		shot := face.Shot{Behind: face.Hall, Size: 0.16, Yaw: yaw, LightFrom: 15, Hard: 0.3, Noise: 0.3, Grain: uint64(who)}
+		return func() []*image.RGBA { return face.Live(face.Cast()[who], shot, shots, filmWide, filmHigh) }
 	}
 	first, second := face.Cast()[firstPerson], face.Cast()[secondPerson]
 	films := map[film]func() []*image.RGBA{
-		filmFirst:   alone(firstPerson),
-		filmSecond:  alone(secondPerson),
+		filmFirst:   alone(firstPerson, filmShots, 0),
+		filmSecond:  alone(secondPerson, filmShots, 0),
 		filmPrinted: func() []*image.RGBA { return face.Printed(first, filmShots, filmWide, filmHigh) },
 		filmTwo:     func() []*image.RGBA { return face.Two(first, second, filmShots, filmWide, filmHigh) },
 		filmNobody:  func() []*image.RGBA { return face.Nobody(filmShots, filmWide, filmHigh) },
+	}
+	// To the left of who is filmed is to the right of the picture.
+	for side, yaw := range map[gate.FaceHint]float64{gate.HintTurnLeft: turnedBy, gate.HintTurnRight: -turnedBy} {
+		films[filmFirst.turned(side)] = alone(firstPerson, turnedShots, yaw)
+		films[filmSecond.turned(side)] = alone(secondPerson, turnedShots, yaw)
+		films[filmPrinted.turned(side)] = func() []*image.RGBA { return turnedPrint(first, yaw) }
 	}
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(2) // each draws with every processor
@@ -187,7 +202,9 @@ func (s *studio) shoot(name film, shots []*image.RGBA) error {
 	}
 	defer f.Close()
 	s.glimpse(shots[0])
-	if err := face.WriteY4M(f, face.ToAndFro(shots), filmRate); err != nil {
+	play := face.ToAndFro(shots)
+	play = slices.Repeat(play, filmLength/len(play)) // every film has one length
+	if err := face.WriteY4M(f, play, filmRate); err != nil {
 		return err
 	}
 	return f.Close()
@@ -199,11 +216,42 @@ func (s *studio) reel(name film) string { return filepath.Join(s.dir, string(nam
 // whenever the camera goes on.
 func (s *studio) camera() string { return filepath.Join(s.dir, "camera.y4m") }
 
-// show puts a film before the camera.
+// show puts a film before the camera: a copy, because turn writes into it.
 func (s *studio) show(name film) error {
+	raw, err := os.ReadFile(s.reel(name))
+	if err != nil {
+		return err
+	}
 	next := s.camera() + ".next"
-	if err := os.Symlink(s.reel(name), next); err != nil {
+	if err := os.WriteFile(next, raw, 0o600); err != nil {
 		return err
 	}
 	return os.Rename(next, s.camera())
+}
+
+// turn has who is before the camera turn to a side, or turn what they hold:
+// the camera reads its file picture by picture, so that what is written over
+// is what comes next.
+func (s *studio) turn(name film, side gate.FaceHint) error {
+	raw, err := os.ReadFile(s.reel(name.turned(side)))
+	if err != nil {
+		return err
+	}
+	f, err := os.OpenFile(s.camera(), os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(raw)
+	return errors.Join(err, f.Close())
+}
+
+// turnedPrint is a photograph that a hand turns as far as a head would go and
+// farther.
+func turnedPrint(p face.Person, yaw float64) []*image.RGBA {
+	paper := face.Paper(p, filmHigh)
+	out := make([]*image.RGBA, turnedShots)
+	for i := range out {
+		out[i] = face.Hold(paper, face.Sheet{Turn: yaw * (1.2 + 0.3*float64(i)), Lean: 3}, i, filmWide, filmHigh)
+	}
+	return out
 }
