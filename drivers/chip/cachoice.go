@@ -67,6 +67,10 @@ type caInfos struct {
 	count     int // of the keys that are stated, usable or not
 }
 
+// maxKeys bounds how many keys a file may state: each of them is proven to
+// belong to its domain, which takes time.
+const maxKeys = 8
+
 // Arcs of id-PK and id-CA (section 9.2.7).
 const (
 	arcDH   = 1
@@ -102,7 +106,9 @@ func (a *caInfos) add(i info) error {
 		id = *n
 	}
 	if key != nil {
-		a.count++
+		if a.count++; a.count > maxKeys {
+			return errInfo
+		}
 		d, public, err := parsePublicKey(i.required)
 		if err != nil {
 			return err

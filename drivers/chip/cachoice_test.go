@@ -132,7 +132,12 @@ func TestChooseCA(t *testing.T) {
 			t.Errorf("%v %v, want %s", got, err, want)
 		}
 	}
+	many := b().protocol(2, 2, 1, 1)
+	for id := range maxKeys + 1 {
+		many.key(t, 12, id)
+	}
 	for what, c := range map[string]*caBuilder{
+		"far too many keys":      many,
 		"later version only":     b().key(t, 13, 1).protocol(2, 2, 2, 1),
 		"protocol without key":   b().protocol(2, 2, 1, 1),
 		"other kind of protocol": b().key(t, 13, 1).protocol(1, 2, 1, 1),
