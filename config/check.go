@@ -9,11 +9,14 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strings"
 	"time"
 
 	"gateagent/internal/passhash"
 )
+
+// issuer is an issuing state as in the machine readable zone (ICAO Doc 9303-3,
+// section 5: D is Germany).
+var issuer = regexp.MustCompile(`^[A-Z]{1,3}$`)
 
 // gateName is what a gate may be called: it travels in records and lists.
 var gateName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,39}$`)
@@ -91,10 +94,11 @@ func checkPolicy(c *Config, bad fault) {
 		bad("policy", 0, "face", "%q is neither \"required\" nor \"off\"", c.Policy.Face)
 	}
 	for _, s := range c.Policy.RequireCRL {
-		if s != "*" && (len(s) > 3 || s == "" || strings.ToUpper(s) != s) {
+		if s != "*" && !issuer.MatchString(s) {
 			bad("policy", 0, "require_crl", "%q is no issuing state as in the machine readable zone, for example \"VNM\"", s)
 		}
 	}
+	checkCloneUnproven(c, bad)
 	switch c.Clock.Source {
 	case "":
 		c.Clock.Source = "kernel"
@@ -104,6 +108,22 @@ func checkPolicy(c *Config, bad fault) {
 	}
 	if c.Clock.MaxHoldover == 0 {
 		c.Clock.MaxHoldover = Duration(72 * time.Hour)
+	}
+}
+
+func checkCloneUnproven(c *Config, bad fault) {
+	const table = "policy.clone_unproven"
+	u := c.Policy.CloneUnproven
+	for _, s := range u.Issuers {
+		if !issuer.MatchString(s) {
+			bad(table, 0, "issuers", "%q is no issuing state as in the machine readable zone, for example \"USA\"; there is no word for all", s)
+		}
+	}
+	switch {
+	case len(u.Issuers) > 0 && c.Policy.Face != "required":
+		bad(table, 0, "issuers", "names issuers although policy.face is not \"required\": a document without chip proof passes by its holder's face alone")
+	case !(u.Threshold >= 0 && u.Threshold < 1):
+		bad(table, 0, "threshold", "lies outside 0 to 1")
 	}
 }
 

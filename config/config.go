@@ -45,6 +45,15 @@ type Policy struct {
 	Name       string   `toml:"name"`
 	Face       string   `toml:"face"` // "off" or "required": no default
 	RequireCRL []string `toml:"require_crl"`
+
+	CloneUnproven CloneUnproven `toml:"clone_unproven"`
+}
+
+// CloneUnproven says whose documents may pass without any proof that their
+// chip is no copy.
+type CloneUnproven struct {
+	Issuers   []string `toml:"issuers"`
+	Threshold float64  `toml:"threshold"` // least score; 0: the calibration record's alone
 }
 
 // Face says how faces are compared; it counts where policy.face is "required".

@@ -43,7 +43,7 @@ func keysOf(t *testing.T) []string {
 			continue
 		}
 		key, _, _ := strings.Cut(rest, "\"")
-		tables := "gate state policy face clock reader scanner barrier trust list uplink web staff timing log operator -"
+		tables := "gate state policy face clock reader scanner barrier trust list uplink web staff timing log operator clone_unproven -"
 		if !strings.Contains(" "+tables+" ", " "+key+" ") {
 			keys = append(keys, key)
 		}
@@ -92,6 +92,10 @@ func TestFaultsAreNamed(t *testing.T) {
 		{"plain broker", "brokers = []", "brokers = [\"tcp://x:1883\"]", "uplink.brokers:"},
 		{"face without a pack", "face = \"off\"", "face = \"required\"", "face.pack: is missing"},
 		{"face without a basis", "face = \"off\"", "face = \"required\"", "face.legal_basis: is missing"},
+		{"unproven chips without a face", "issuers = []", "issuers = [\"USA\"]", at(ref, "issuers", 1) + "policy.clone_unproven.issuers: names issuers although"},
+		{"unproven chips of all", "issuers = []", "issuers = [\"*\"]", at(ref, "issuers", 1) + "policy.clone_unproven.issuers: \"*\" is no issuing state"},
+		{"unproven chips threshold", "threshold = 0.0", "threshold = nan", at(ref, "threshold", 1) + "policy.clone_unproven.threshold:"},
+		{"crl issuer", "require_crl = []", "require_crl = [\"VIETNAM\"]", at(ref, "require_crl", 1) + "policy.require_crl:"},
 		{"challenge word", "challenge = \"off\"", "challenge = \"dance\"", at(ref, "challenge", 1) + "face.challenge:"},
 		{"challenge for nothing", "attack = \"evaluatory\"\n", "attack = \"required\"\n", at(ref, "attack", 1) + "face.attack:"},
 		{"attack score", "attack_score = 0.0", "attack_score = 1.5", at(ref, "attack_score", 1) + "face.attack_score:"},

@@ -2,6 +2,7 @@ package gate
 
 import (
 	"errors"
+	"math"
 	"testing"
 	"time"
 )
@@ -18,6 +19,7 @@ func (plainJudge) NewCase(TrustedTime) Case { return plainCase{agedCase{birth: g
 func cloneRig(t *testing.T, strict float64, issuers ...string) (*rig, *fakeFaces) {
 	r, f := faceRig(t, grown, func(p *Parts) {
 		p.Judge, p.Profile = plainJudge{}, DefaultProfile().AllowCloneUnproven(issuers...)
+		p.Policy.StrictScore = 0.5
 		p.Clock = func() TrustedTime {
 			return TrustedTime{Now: time.Now().Add(-1000 * time.Hour), Trusted: true, Source: "central"}
 		}
@@ -54,8 +56,10 @@ func TestCloneUnprovenRefused(t *testing.T) {
 		want    []Code
 	}{
 		"below the stricter threshold": {0.71, []string{"UTO"}, nil, []Code{CodeFaceNotStrict, CodeProofNotOffered}},
-		"no stricter threshold":        {0, []string{"UTO"}, nil, []Code{CodeFaceNotStrict, CodeProofNotOffered}},
-		"one below the normal":         {0.4, []string{"UTO"}, nil, []Code{CodeFaceNotStrict, CodeProofNotOffered}},
+		"no stricter threshold": {0, []string{"UTO"}, func(f *FaceResult) { f.Score, f.Threshold = 0.49, 0.4 },
+			[]Code{CodeFaceNotStrict, CodeProofNotOffered}},
+		"one below the normal": {0.4, []string{"UTO"}, func(f *FaceResult) { f.Threshold = 0.6 },
+			[]Code{CodeFaceNotStrict, CodeProofNotOffered}},
 		"mismatch": {0.6, []string{"UTO"}, func(f *FaceResult) { f.Verdict, f.Code = FaceMismatched, CodeFaceMismatch },
 			[]Code{CodeFaceMismatch, CodeProofNotOffered}},
 		"uncalibrated":     {0.6, []string{"UTO"}, func(f *FaceResult) { f.Admits = false }, []Code{CodeFaceUncalibrated, CodeProofNotOffered}},
@@ -93,5 +97,31 @@ func TestCloneUnprovenNotStored(t *testing.T) {
 	})
 	if r.last.CloneUnproven || r.opened != 0 {
 		t.Errorf("view %+v, opened %d", r.last, r.opened)
+	}
+}
+
+// The stricter match needs a threshold that is there and no lower than the
+// normal one.
+func TestFaceStrict(t *testing.T) {
+	for _, tc := range []struct {
+		r    FaceResult
+		want bool
+	}{
+		{FaceResult{Verdict: FaceMatched, Admits: true, Score: 0.7, Threshold: 0.45, StrictThreshold: 0.7}, true},
+		{FaceResult{Verdict: FaceMatched, Admits: true, Score: 0.7, Threshold: 0.45}, false},
+		{FaceResult{Verdict: FaceMatched, Admits: true, Score: 0.7, Threshold: 0.45, StrictThreshold: 0.71}, false},
+		{FaceResult{Verdict: FaceMatched, Admits: true, Score: 0.7, Threshold: 0.45, StrictThreshold: 0.44}, false},
+		{FaceResult{Verdict: FaceMatched, Score: 0.7, Threshold: 0.45, StrictThreshold: 0.6}, false},
+		{FaceResult{Verdict: FaceMismatched, Admits: true, Score: 0.7, Threshold: 0.45, StrictThreshold: 0.6}, false},
+		{FaceResult{Verdict: FaceMatched, Admits: true, Score: math.NaN(), Threshold: 0.45, StrictThreshold: 0.6}, false},
+		{FaceResult{Verdict: FaceMatched, Admits: true, Score: 0.7, Threshold: 0.45, StrictThreshold: math.NaN()}, false},
+		{FaceResult{}, false},
+	} {
+		if _, _, got := (&transaction{face: &faceStep{result: tc.r}}).faceFacts(); got != tc.want {
+			t.Errorf("%+v: %v", tc.r, got)
+		}
+	}
+	if _, _, got := (&transaction{}).faceFacts(); got {
+		t.Error("a match without a face step")
 	}
 }

@@ -58,6 +58,10 @@ type Policy struct {
 	// LegalBasis is the policy code of the legal basis in force, carried in
 	// every record of a face step.
 	LegalBasis string
+	// StrictScore is the least score by which the holder of a document without
+	// any chip proof passes; 0 leaves it to the model pack's record, and it
+	// never lowers that.
+	StrictScore float64
 }
 
 // DefaultMinAge is the age below which travellers go to staff.

@@ -192,19 +192,24 @@ func (l *Lane) awaitVerdict(ctx context.Context, tx *transaction) {
 			l.help, tx.helpAsked = false, true
 			cancel()
 		case finished:
-			f.result = res
-			l.view.FaceResult = &res
+			l.keepFace(f, res)
 			return
 		case ended:
 			if !l.awaitEnd(outer, tx, done) {
 				f.result = FaceResult{Code: CodeFaceWorker}
 				return
 			}
-			f.result = res
-			l.view.FaceResult = &res
+			l.keepFace(f, res)
 			return
 		}
 	}
+}
+
+// keepFace takes the result of a comparison.
+func (l *Lane) keepFace(f *faceStep, res FaceResult) {
+	res.StrictThreshold = max(res.StrictThreshold, l.p.Policy.StrictScore)
+	f.result = res
+	l.view.FaceResult = &res
 }
 
 // faceFacts gives what the decision may know of the face, and whether a match

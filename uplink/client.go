@@ -58,7 +58,9 @@ func (u *Uplink) connect(ctx context.Context, broker string) (*connection, error
 		SetConnectTimeout(u.cfg.Dial).SetBinaryWill(wire.Topic(c.kiosk, wire.TopicPresence), will, 1, true).
 		SetConnectionLostHandler(func(_ mqtt.Client, err error) { c.fail(err) }).
 		SetCustomOpenConnectionFn(func(uri *url.URL, _ mqtt.ClientOptions) (net.Conn, error) {
-			return c.dial(ctx, uri, u.cfg.Dial, id.TLS(uri.Hostname()))
+			conf := id.TLS(uri.Hostname())
+			conf.Time = u.cfg.Now
+			return c.dial(ctx, uri, u.cfg.Dial, conf)
 		})
 	c.client = mqtt.NewClient(opts)
 	if err := wait(ctx, c.client.Connect(), u.cfg.Dial, "connect"); err != nil {

@@ -55,7 +55,9 @@ type Config struct {
 	Status func() wire.Status
 	// Time takes central's signed time; nil asks for none.
 	Time Timekeeper
-	Log  *slog.Logger
+	// Now is the time by which certificates are judged; nil: the wall clock.
+	Now func() time.Time
+	Log *slog.Logger
 
 	Heartbeat  time.Duration // between statuses; 10 s
 	AckTimeout time.Duration // without progress, before results are sent again; 10 s, growing to twice as much

@@ -87,6 +87,7 @@ func (s *status) wire(version string, list gate.ListStatus) wire.Status {
 	defer s.mu.Unlock()
 	st := wire.Status{
 		Version: version, Gate: s.view.Gate, Stage: string(s.view.Stage), FaceOff: s.view.FaceOff, Policy: s.view.Policy,
+		Clock: wireClock(s.view.Clock),
 		List: wire.ListStatus{
 			Present: list.Present, Generation: list.Generation, Version: list.Version, Entries: list.Entries,
 			Issued: list.Issued, Expires: list.Expires, Problem: list.Problem,
@@ -102,7 +103,8 @@ func (s *status) wire(version string, list gate.ListStatus) wire.Status {
 
 // surroundings is what staff see of the parts around the lane.
 func (b *builder) surroundings() gate.Surroundings {
-	s := gate.Surroundings{List: b.store.Status(), QueueDepth: b.box.Depth(), Notices: b.box.Notices()}
+	now := b.clock.State()
+	s := gate.Surroundings{List: b.signedFloor(), Clock: clockStatus(now), QueueDepth: b.box.Depth(), Notices: b.box.Notices()}
 	note := func(level, source, text string) {
 		s.Notices = append(s.Notices, gate.Notice{Level: level, Source: source, Text: text})
 	}
@@ -114,16 +116,10 @@ func (b *builder) surroundings() gate.Surroundings {
 	if s.List.Problem != "" {
 		note("warning", "allowlist", s.List.Problem)
 	}
-	now, trusted := b.clock.Now()
-	if code := listCode(s.List, now); code != 0 {
+	if code := listCode(s.List, now.Now); code != 0 {
 		note("fault", "allowlist", code.Info().Text+": "+code.Info().Remedy)
 	}
-	if !trusted {
-		note("fault", "clock", gate.CodeClockUntrusted.Info().Text+": "+gate.CodeClockUntrusted.Info().Remedy)
-	}
-	if b.c.Clock.Source == "assume" {
-		note("info", "clock", "the clock is assumed to be right (clock.source)")
-	}
+	clockNotices(now, b.clock.MaxHoldover, note)
 	b.faceNotices(note)
 	if b.up != nil {
 		s.UplinkUp = b.up.Up()

@@ -57,12 +57,6 @@ func (b *builder) add(name string, run func(context.Context) error, ready <-chan
 	b.tasks = append(b.tasks, task{name, run, ready})
 }
 
-// trusted is the lane's time.
-func (b *builder) trusted() gate.TrustedTime {
-	now, ok := b.clock.Now()
-	return gate.TrustedTime{Now: now, Trusted: ok, Zone: b.c.Gate.Location}
-}
-
 // identify loads who this kiosk is. Without an enrolment only a kiosk whose
 // uplink is switched off may run.
 func (b *builder) identify(context.Context) error {
@@ -96,10 +90,20 @@ func (b *builder) list(context.Context) error {
 	if err != nil {
 		return err
 	}
+	b.signedFloor()
 	b.add("allowlist", func(ctx context.Context) error {
 		return b.store.Follow(ctx, b.c.List.Dir, time.Second, b.trusted)
 	}, nil)
 	return nil
+}
+
+// signedFloor keeps the clock from lying before the list in force.
+func (b *builder) signedFloor() gate.ListStatus {
+	list := b.store.Status()
+	if list.Present {
+		b.clock.Floor(list.Issued)
+	}
+	return list
 }
 
 func (b *builder) listKeys() ([]ed25519.PublicKey, error) {
@@ -182,7 +186,7 @@ func (b *builder) uplink(context.Context) (err error) {
 		return nil
 	}
 	b.up, err = uplink.New(uplink.Config{
-		Identity: b.identity, Brokers: b.c.Uplink.Brokers, Store: b.box, Log: b.log,
+		Identity: b.identity, Brokers: b.c.Uplink.Brokers, Store: b.box, Log: b.log, Time: b.clock, Now: b.uplinkTime,
 		Status: func() wire.Status { return b.status.wire(version, b.store.Status()) },
 	})
 	if err != nil {
@@ -209,8 +213,8 @@ func (b *builder) lane(ctx context.Context) error {
 	memory := chip.NewMemory()
 	parts := gate.Parts{
 		Gate:    b.c.Gate.Name,
-		Policy:  gate.Policy{Name: b.c.Policy.Name, Face: face},
-		Profile: gate.DefaultProfile(b.c.Policy.RequireCRL...),
+		Policy:  gate.Policy{Name: b.c.Policy.Name, Face: face, StrictScore: b.c.Policy.CloneUnproven.Threshold},
+		Profile: gate.DefaultProfile(b.c.Policy.RequireCRL...).AllowCloneUnproven(b.c.Policy.CloneUnproven.Issuers...),
 		Timing:  gate.Timing{Card: t.Card.Std(), Scan: t.Scan.Std(), Transaction: t.Transaction.Std(), Outcome: t.Outcome.Std()},
 		Cards:   b.reader, Scanner: b.scanners,
 		OpenChip: func(t gate.Transmitter) gate.Chip { return chip.New(t, chip.Options{Memory: memory}) },

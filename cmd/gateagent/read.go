@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -39,6 +40,8 @@ const maxInput = 4096
 type readOptions struct {
 	reader, can, mrz, qr   string
 	trust, at, runtime     string
+	state                  string
+	holdover               time.Duration
 	wait                   time.Duration
 	requireCRL, full       bool
 	personal, json, shared bool
@@ -74,8 +77,10 @@ could not be tried (usage, no reader, no card in time).`,
 	f.StringVar(&o.mrz, "mrz", "", "machine readable `text`, or -")
 	f.StringVar(&o.qr, "qr", "", "`text` of the Vietnamese ID card's QR code, or -")
 	f.StringVar(&o.trust, "trust", "", "`folder` of CSCA certificates, master lists and CRLs")
-	f.StringVar(&o.at, "at", "", "trusted `time` (RFC 3339), or \"untrusted\"; default: the kernel's, while it is synchronised")
+	f.StringVar(&o.at, "at", "", "trusted `time` (RFC 3339), or \"untrusted\"; default: the kernel's, while it is synchronised, then what a lane here knows")
 	f.StringVar(&o.runtime, "runtime", defaultRuntime(), "`folder` of the lock files of lanes")
+	f.StringVar(&o.state, "state", "/var/lib/gateagent", "state `folder` of a lane on this machine, which knows the time while the kernel does not")
+	f.DurationVar(&o.holdover, "max-holdover", 72*time.Hour, "how long that is trusted")
 	f.DurationVar(&o.wait, "wait", 10*time.Second, "how long to wait for a card")
 	f.BoolVar(&o.requireCRL, "require-crl", false, "a current revocation list is mandatory")
 	f.BoolVar(&o.full, "full", false, "read every readable data group")
@@ -180,7 +185,9 @@ func (o *readOptions) scan(in io.Reader) (gate.Scan, error) {
 func (o *readOptions) time() (gate.TrustedTime, error) {
 	switch o.at {
 	case "":
-		now, ok := (&clock.Clock{Source: clock.Kernel}).Now()
+		c := &clock.Clock{Source: clock.Kernel, MaxHoldover: o.holdover, File: filepath.Join(o.state, clock.FileName)}
+		c.Load() // where no lane ran, or its folder may not be read, the kernel's word is all
+		now, ok := c.Now()
 		return gate.TrustedTime{Now: now, Trusted: ok, Zone: time.Local}, nil
 	case "untrusted":
 		return gate.TrustedTime{Now: time.Now(), Zone: time.Local}, nil

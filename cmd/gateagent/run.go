@@ -14,7 +14,6 @@ import (
 
 	"gateagent/config"
 	"gateagent/gate"
-	"gateagent/internal/clock"
 )
 
 func runCommand() *cobra.Command {
@@ -60,21 +59,12 @@ func noCoreDumps() error {
 	return nil
 }
 
-// newClock makes the clock that the configuration names.
-func newClock(c *config.Config) *clock.Clock {
-	source := clock.Kernel
-	if c.Clock.Source == "assume" {
-		source = clock.Assume
-	}
-	return &clock.Clock{Source: source, MaxHoldover: c.Clock.MaxHoldover.Std()}
-}
-
 // run builds the parts, wires them and runs them.
 func run(ctx context.Context, c *config.Config, log *slog.Logger) error {
 	b := &builder{c: c, log: log, clock: newClock(c)}
 	defer b.close()
 	for _, build := range []func(context.Context) error{
-		b.identify, b.outbox, b.list, b.devices, b.camera, b.pages, b.faces, b.uplink, b.lane,
+		b.identify, b.outbox, b.timekeeping, b.list, b.devices, b.camera, b.pages, b.faces, b.uplink, b.lane,
 	} {
 		if err := build(ctx); err != nil {
 			return err
