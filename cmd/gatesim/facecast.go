@@ -65,9 +65,9 @@ func faceCast(w *doc.World, st *studio) ([]*traveller, error) {
 	c.person(st, "a child of ten", thirdPerson, part{film: filmFirst}, child, refer(gate.CodeFaceUnderAge))
 	for _, who := range []int{firstPerson, secondPerson} {
 		seen := map[int]film{firstPerson: filmFirst, secondPerson: filmSecond}[who]
-		c.person(st, "right person, asked to turn the head", who, part{film: seen, filmed: true, asked: true}, nil, func(t *traveller) { t.figure = askedFigure })
+		c.person(st, "right person, turns the head", who, part{film: seen, filmed: true, asked: true}, nil, func(t *traveller) { t.figure = askedFigure })
 	}
-	c.person(st, "printed photo, turned by hand when asked", firstPerson, part{film: filmPrinted, filmed: true, asked: true}, nil, refer(gate.CodeFaceAttack))
+	c.person(st, "printed photo, turned by hand", firstPerson, part{film: filmPrinted, filmed: true, asked: true}, nil, refer(gate.CodeFaceAttack))
 	return c.cast, c.err
 }
 
