@@ -3,13 +3,18 @@ package ldif
 import (
 	"bytes"
 	"encoding/base64"
+	"flag"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"gateagent/sim/doc"
 )
+
+var writeSeeds = flag.Bool("seeds", false, "write the seeds of the fuzz target to testdata/fuzz")
 
 func collect(in string) (string, error) {
 	var out strings.Builder
@@ -70,6 +75,29 @@ func TestDirectory(t *testing.T) {
 		})
 		if err != nil || n != 2 {
 			t.Errorf("part %d: %d values, %v", part, n, err)
+		}
+	}
+}
+
+// TestSeeds writes the corpus, or checks that it is whole.
+func TestSeeds(t *testing.T) {
+	for name, b := range map[string][]byte{
+		"part1": doc.LDIF(doc.PKDSigners, doc.PKDEntry{Country: "VN", Raw: bytes.Repeat([]byte{0x30}, 100)}, doc.PKDEntry{Country: "VN", CRL: true, Raw: []byte("list")}),
+		"part2": doc.LDIF(doc.PKDMasterLists, doc.PKDEntry{Country: "DE", Raw: bytes.Repeat([]byte{0xFF}, 200)}),
+		"part3": doc.LDIF(doc.PKDNonconformant, doc.PKDEntry{Country: "FR", Raw: []byte{1}}),
+		"delta": []byte("dn: c=VN\r\nchangetype: modify\r\nadd: userCertificate\r\nuserCertificate;binary:: AQID\r\n-\r\n\r\ndn: c=DE\r\nchangetype: delete\r\n"),
+	} {
+		path := filepath.Join("testdata", "fuzz", "FuzzRead", name)
+		if *writeSeeds {
+			if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(path, []byte(fmt.Sprintf("go test fuzz v1\nstring(%q)\n", b)), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := os.Stat(path); err != nil {
+			t.Errorf("%v: run go test -run TestSeeds -seeds", err)
 		}
 	}
 }

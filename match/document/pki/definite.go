@@ -6,14 +6,22 @@ import (
 	"gateagent/internal/ber"
 )
 
-// maxNesting bounds how deep elements of indefinite length may nest.
-const maxNesting = 24
+// maxNesting bounds how deep elements of indefinite length may nest; a message
+// needs six levels. Each level copies what is in it, so the size is bounded
+// too; the largest messages in use have about one megabyte.
+const (
+	maxNesting    = 10
+	maxIndefinite = 4 << 20
+)
 
 // definite rewrites elements of indefinite length (X.690 section 8.1.3.6) to
 // definite length. Input without any is returned as it is.
 func definite(b []byte) ([]byte, error) {
 	if len(b) < 2 || b[1] != 0x80 {
 		return b, nil
+	}
+	if len(b) > maxIndefinite {
+		return nil, errors.New("too long for elements of indefinite length")
 	}
 	out, rest, err := rewrite(b, 0)
 	if err == nil && len(rest) != 0 {

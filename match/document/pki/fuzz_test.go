@@ -46,6 +46,33 @@ func FuzzMasterList(f *testing.F) {
 	})
 }
 
+// FuzzSignedData has other messages than master lists.
+func FuzzSignedData(f *testing.F) {
+	f.Add([]byte{0x30, 0x80, 0, 0})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		d, err := ParseSignedData(b)
+		if err != nil {
+			return
+		}
+		if len(d.Signers) == 0 || len(d.Signers) > maxSigners || len(d.Certificates)+len(d.Unread) > maxCertificates {
+			t.Fatalf("%d signers, %d certificates", len(d.Signers), len(d.Certificates))
+		}
+		for _, s := range d.Signers {
+			digest := s.CheckDigest(d)
+			c := s.Certificate(d.Certificates)
+			if c == nil {
+				continue
+			}
+			if !s.ID.Names(c) || !s.ID.Equal(s.ID) {
+				t.Error("the identifier does not name its certificate")
+			}
+			if s.CheckSignature(c) == nil && digest == nil {
+				_ = c.CheckSignatureFrom(c)
+			}
+		}
+	})
+}
+
 func FuzzCRL(f *testing.F) {
 	s := seedState(f)
 	c := must[*Certificate](f)(ParseCertificate(s.Authority.Certificate))
