@@ -89,6 +89,7 @@ func (s *Session) Close() {
 	s.key.Wipe()
 	s.key = gate.AccessKey{}
 	s.reads.forget()
+	s.cam, s.caKey = nil, nil
 	s.dead = fault(gate.ChipNonsense, gate.CodeSecureMessaging, "closed session", 0, errClosed)
 }
 
