@@ -26,9 +26,13 @@ type Options struct {
 	// Demo lets the pack admit without a calibration. It must be shown on
 	// every screen.
 	Demo bool
+	// Late leaves the models' hashes to Bytes, for whoever reads them all at
+	// once and needs to start quickly.
+	Late bool
 }
 
-// Pack is an opened pack: every file was there with the right hash.
+// Pack is an opened pack: every file was there with the right hash, or will be
+// checked by Bytes.
 type Pack struct {
 	Manifest
 	dir      string
@@ -57,6 +61,9 @@ func Open(dir string, o Options) (*Pack, error) {
 		return nil, err
 	}
 	for _, role := range p.Roles() {
+		if o.Late {
+			break
+		}
 		if err := p.checkFile(role); err != nil {
 			return nil, err
 		}
@@ -229,12 +236,16 @@ func readFile(dir, name string, most int64) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	raw, err := io.ReadAll(io.LimitReader(f, most+1))
+	info, err := f.Stat()
 	if err != nil {
 		return nil, fmt.Errorf("model pack: %w", err)
 	}
-	if int64(len(raw)) > most {
+	if info.Size() > most {
 		return nil, fmt.Errorf("model pack: %s has more than %d bytes", filepath.Join(dir, name), most)
+	}
+	raw := make([]byte, info.Size()) // at once: models are large, and growing takes longer than reading
+	if _, err := io.ReadFull(f, raw); err != nil {
+		return nil, fmt.Errorf("model pack: %s: %w", filepath.Join(dir, name), err)
 	}
 	return raw, nil
 }

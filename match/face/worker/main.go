@@ -52,7 +52,7 @@ func run(args []string, in io.Reader, out io.Writer, load func(*pack.Pack, strin
 	debug.SetGCPercent(-1)
 	debug.SetMemoryLimit(goMemory)
 	begin := time.Now()
-	p, err := pack.Open(*dir, pack.Options{Pins: map[string]string{pack.ManifestFile: *pin}})
+	p, err := pack.Open(*dir, pack.Options{Pins: map[string]string{pack.ManifestFile: *pin}, Late: true})
 	if err != nil {
 		return err
 	}
