@@ -12,6 +12,9 @@ type reading struct {
 	p     *Parts
 	scan  Scan
 	steps chan string
+	// fresh is closed when something new was scanned: whoever lifted their
+	// document is no longer waited for.
+	fresh chan struct{}
 	// documents brings the proven DG1 to the lane's loop, once.
 	documents chan Document
 
@@ -36,12 +39,24 @@ func (r *reading) run(ctx context.Context) {
 		r.out = NotOpened(r.scan, err)
 		return
 	}
-	chip := r.p.OpenChip(card)
+	held := &Reopener{Cards: r.p.Cards, OpenChip: r.p.OpenChip, Card: card, Chip: r.p.OpenChip(card)}
 	kase := r.p.Judge.NewCase(r.p.Clock())
 	r.kase = kase
 	answer := make(chan ListAnswer, 1)
 	asked := false
-	r.out = Inspect(ctx, chip, kase, r.scan, InspectOptions{
+	r.out = Inspect(ctx, held.Chip, kase, r.scan, InspectOptions{
+		Reopen: func(ctx context.Context) (Chip, error) {
+			ctx, cancel := context.WithCancel(ctx)
+			defer cancel()
+			go func() {
+				select {
+				case <-r.fresh:
+					cancel()
+				case <-ctx.Done():
+				}
+			}()
+			return held.Reopen(ctx)
+		},
 		OnStep: func(s string) {
 			select {
 			case r.steps <- s:
@@ -57,8 +72,7 @@ func (r *reading) run(ctx context.Context) {
 	if asked {
 		r.list = <-answer
 	}
-	chip.Close()
-	if err := card.Close(); err != nil {
+	if err := held.Release(); err != nil {
 		r.p.Log.Warn("the card could not be released", "err", err)
 	}
 }

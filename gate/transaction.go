@@ -3,6 +3,7 @@ package gate
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"gateagent/gate/wire"
@@ -142,7 +143,8 @@ func (l *Lane) inspect(ctx context.Context, tx *transaction) attempt {
 	l.stage(StageReading, "access")
 	ctx, cancel := context.WithTimeout(ctx, l.p.Timing.Transaction)
 	defer cancel()
-	work := &reading{p: &l.p, scan: tx.scan, steps: make(chan string, 16), documents: make(chan Document, 1)}
+	work := &reading{p: &l.p, scan: tx.scan, steps: make(chan string, 16), documents: make(chan Document, 1), fresh: make(chan struct{})}
+	giveUp := sync.OnceFunc(func() { close(work.fresh) })
 	l.steps, l.documents = work.steps, work.documents
 	defer func() { l.steps, l.documents = nil, nil }()
 	done := make(chan struct{})
@@ -152,6 +154,8 @@ func (l *Lane) inspect(ctx context.Context, tx *transaction) attempt {
 	}()
 	for {
 		switch l.await(ctx, nil, done) {
+		case scanned:
+			giveUp()
 		case helped:
 			l.help, tx.helpAsked = false, true
 			cancel()
