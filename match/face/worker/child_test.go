@@ -28,7 +28,14 @@ func TestMain(m *testing.M) {
 	case len(args) > 0 && args[0] == "worker":
 		err = Main(args[1:], os.Stdin, os.Stdout)
 	case len(args) > 0 && args[0] == "stub":
-		err = run(args[1:], os.Stdin, os.Stdout, func(*pack.Pack, string) (models, error) { return stub{}, nil })
+		err = run(args[1:], os.Stdin, os.Stdout, func(p *pack.Pack, _ string) (models, error) {
+			for _, role := range p.Roles() { // as the engine does
+				if _, err := p.Bytes(role); err != nil {
+					return nil, err
+				}
+			}
+			return stub{}, nil
+		})
 	case len(args) > 0 && args[0] == "babble":
 		babble(args[1])
 	default:
