@@ -23,9 +23,21 @@ func Codes() []CodeInfo {
 	return all
 }
 
+// RetiredCodes lists the numbers that were given once and that nothing says
+// any more. They are never given again: an old record must not change its
+// meaning.
+func RetiredCodes() []CodeInfo {
+	return []CodeInfo{
+		{2016, "list_wrong_flight", "never said: a list sends travellers to gates, its flights are for staff", "see list_wrong_gate"},
+		{6034, "transaction_deadline", "never said: the step that was running when the time ended says deadline", "see deadline"},
+		{6044, "lane_closed", "never said: a lane is in order or out of order", ""},
+		{6045, "internal", "never said: each fault has a code of its own", ""},
+	}
+}
+
 // Info finds the description of a code.
 func (c Code) Info() CodeInfo {
-	for _, i := range Codes() {
+	for _, i := range append(Codes(), RetiredCodes()...) {
 		if i.Code == c {
 			return i
 		}

@@ -14,13 +14,10 @@ const (
 	CodeNoCard               Code = 6031
 	CodeScanUnreadable       Code = 6032
 	CodeHelpAsked            Code = 6033
-	CodeTransactionDeadline  Code = 6034
 	CodeReaderOutOfOrder     Code = 6040
 	CodeStoreFailed          Code = 6041
 	CodeBarrierFailed        Code = 6042
 	CodeAdmitTooOld          Code = 6043
-	CodeLaneClosed           Code = 6044
-	CodeInternal             Code = 6045
 )
 
 var decisionCodes = []CodeInfo{
@@ -36,11 +33,8 @@ var decisionCodes = []CodeInfo{
 	{CodeNoCard, "no_card", "a document was scanned and no card was presented in time", "help the traveller with the reader"},
 	{CodeScanUnreadable, "scan_unreadable", "the scan could not be understood", "scan again"},
 	{CodeHelpAsked, "help_asked", "the traveller asked for help", "go to the gate"},
-	{CodeTransactionDeadline, "transaction_deadline", "the transaction did not finish in time", "let the traveller try again"},
 	{CodeReaderOutOfOrder, "reader_out_of_order", "the card reader is out of order", "replug or replace the reader"},
 	{CodeStoreFailed, "store_failed", "the result could not be stored, so nobody is admitted", "free disk space, check the state folder"},
 	{CodeBarrierFailed, "barrier_failed", "the gate's output failed", "check the relay's cable"},
 	{CodeAdmitTooOld, "admit_too_old", "the admission was older than five seconds and was not carried out", "let the traveller try again"},
-	{CodeLaneClosed, "lane_closed", "the lane is closed", ""},
-	{CodeInternal, "internal", "a fault inside the agent", "see the journal"},
 }

@@ -2,19 +2,18 @@ package gate
 
 // Codes of the allowlist (2000..2999).
 const (
-	CodeListAbsent      Code = 2001
-	CodeListExpired     Code = 2002
-	CodeListDamaged     Code = 2003
-	CodeListNotFound    Code = 2010
-	CodeListRefer       Code = 2011
-	CodeListRefuse      Code = 2012
-	CodeListTooEarly    Code = 2013
-	CodeListTooLate     Code = 2014
-	CodeListWrongGate   Code = 2015
-	CodeListWrongFlight Code = 2016
-	CodeListNoNumber    Code = 2017
-	CodeListIssueTime   Code = 2018
-	CodeListNotAsked    Code = 2019
+	CodeListAbsent    Code = 2001
+	CodeListExpired   Code = 2002
+	CodeListDamaged   Code = 2003
+	CodeListNotFound  Code = 2010
+	CodeListRefer     Code = 2011
+	CodeListRefuse    Code = 2012
+	CodeListTooEarly  Code = 2013
+	CodeListTooLate   Code = 2014
+	CodeListWrongGate Code = 2015
+	CodeListNoNumber  Code = 2017
+	CodeListIssueTime Code = 2018
+	CodeListNotAsked  Code = 2019
 )
 
 var listCodes = []CodeInfo{
@@ -27,7 +26,6 @@ var listCodes = []CodeInfo{
 	{CodeListTooEarly, "list_too_early", "the traveller's window has not begun", "ask the traveller to come back later"},
 	{CodeListTooLate, "list_too_late", "the traveller's window is over", "the flight may be closed; help the traveller"},
 	{CodeListWrongGate, "list_wrong_gate", "the traveller belongs to another gate", "show the way"},
-	{CodeListWrongFlight, "list_wrong_flight", "the traveller's flight is not handled here", "show the way"},
 	{CodeListNoNumber, "list_no_number", "no complete document number could be formed", "check by hand"},
 	{CodeListIssueTime, "list_issue_time", "the allowlist is not valid yet by the kiosk's clock", "look at the kiosk's clock"},
 	{CodeListNotAsked, "list_not_asked", "the allowlist was not asked", "see the failing step"},

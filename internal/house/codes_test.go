@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -36,8 +37,17 @@ should go by the number. The staff page and the journal show the name or the tex
 This file is generated from ` + "`gate.Codes()`" + `: ` + "`go test ./internal/house -run Codes -update`" + `.
 `
 
+const retiredIntro = `
+## Retired
+
+Numbers that no version of the agent says any more. They are not given again.
+
+| code | name | what it was | what to do |
+| --- | --- | --- | --- |
+`
+
 // codesPage writes docs/codes.md.
-func codesPage(codes []gate.CodeInfo) string {
+func codesPage(codes, retired []gate.CodeInfo) string {
 	var b strings.Builder
 	b.WriteString(codesIntro)
 	for _, r := range codeRooms {
@@ -48,6 +58,10 @@ func codesPage(codes []gate.CodeInfo) string {
 			}
 		}
 	}
+	b.WriteString(retiredIntro)
+	for _, c := range retired {
+		fmt.Fprintf(&b, "| %d | `%s` | %s | %s |\n", c.Code, c.Name, cell(c.Text), cell(c.Remedy))
+	}
 	return b.String()
 }
 
@@ -55,7 +69,7 @@ func cell(s string) string { return strings.ReplaceAll(s, "|", `\|`) }
 
 func TestCodesPage(t *testing.T) {
 	path := filepath.Join(root, "docs/codes.md")
-	want := codesPage(gate.Codes())
+	want := codesPage(gate.Codes(), gate.RetiredCodes())
 	if *update {
 		if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
 			t.Fatal(err)
@@ -104,6 +118,13 @@ func codeFaults(codes []gate.CodeInfo) []string {
 func TestCodes(t *testing.T) {
 	for _, f := range codeFaults(gate.Codes()) {
 		t.Error(f)
+	}
+	for _, c := range gate.RetiredCodes() {
+		one := append(gate.Codes(), c)
+		slices.SortStableFunc(one, func(a, b gate.CodeInfo) int { return int(a.Code) - int(b.Code) })
+		for _, f := range codeFaults(one) {
+			t.Errorf("retired: %s", f)
+		}
 	}
 	for _, c := range declaredCodes(loadTree(t)) {
 		if !c.listed {

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"gateagent/gate/wire"
 )
@@ -59,7 +60,9 @@ func TestWirePage(t *testing.T) {
 	for heading, typ := range map[string]reflect.Type{
 		"## Batch": reflect.TypeFor[wire.Batch](), "### Entry": reflect.TypeFor[wire.Entry](), "## Ack": reflect.TypeFor[wire.Ack](),
 		"## Presence": reflect.TypeFor[wire.Presence](), "## Status": reflect.TypeFor[wire.Status](),
-		"### ListStatus": reflect.TypeFor[wire.ListStatus](), "### Notice": reflect.TypeFor[wire.Notice](),
+		"## TimeQuestion": reflect.TypeFor[wire.TimeQuestion](), "## SignedTime": reflect.TypeFor[wire.SignedTime](),
+		"### ClockStatus": reflect.TypeFor[wire.ClockStatus](),
+		"### ListStatus":  reflect.TypeFor[wire.ListStatus](), "### Notice": reflect.TypeFor[wire.Notice](),
 		"## Request": reflect.TypeFor[wire.Request](), "## Bundle": reflect.TypeFor[wire.Bundle](),
 	} {
 		if got, want := pageFields(section(page, heading)), jsonFields(typ); !slices.Equal(got, want) {
@@ -70,7 +73,7 @@ func TestWirePage(t *testing.T) {
 	if got := pageFields(section(made, "## A")); !slices.Equal(got, []string{"a", "b"}) {
 		t.Errorf("a made-up table has the fields %q", got)
 	}
-	for _, kind := range []string{wire.TopicResults, wire.TopicAck, wire.TopicPresence, wire.TopicStatus} {
+	for _, kind := range []string{wire.TopicResults, wire.TopicAck, wire.TopicPresence, wire.TopicStatus, wire.TopicTimeQuestion, wire.TopicTime} {
 		if !strings.Contains(section(page, "## Topics"), "`"+wire.Topic("KIOSK", kind)+"`") {
 			t.Errorf("the topic of %s is not on the page", kind)
 		}
@@ -116,6 +119,14 @@ func TestWireExample(t *testing.T) {
 	}
 	if !ed25519.Verify(public, layout([]byte("ack/v1"), []byte(kiosk), []byte(epoch), one, b.Chain), a.Sig) {
 		t.Error("the acknowledgement is not signed over what the page says")
+	}
+	q := ok(wire.NewTimeQuestion(kiosk, key))(t)
+	s := ok(q.Answer(time.UnixMilli(1234567890123), key))(t)
+	if !ed25519.Verify(public, layout([]byte("time-question/v1"), []byte(kiosk), q.Nonce), q.Sig) {
+		t.Error("the question for the time is not signed over what the page says")
+	}
+	if !ed25519.Verify(public, layout([]byte("time/v1"), []byte(kiosk), q.Nonce, binary.BigEndian.AppendUint64(nil, 1234567890123)), s.Sig) {
+		t.Error("the time is not signed over what the page says")
 	}
 	if e := ok(hex.DecodeString(epoch))(t); len(e) != 16 {
 		t.Error("an epoch has 16 bytes")
