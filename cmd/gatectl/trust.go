@@ -93,7 +93,7 @@ func readCertificate(path string) (*pki.Certificate, error) {
 // days writes a date.
 func days(t time.Time) string {
 	if t.IsZero() {
-		return "never"
+		return "at no stated time"
 	}
 	return t.UTC().Format(time.DateOnly)
 }

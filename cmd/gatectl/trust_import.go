@@ -21,7 +21,8 @@ folder.
                         before you import it. Link certificates are taken when
                         an anchor proves them
   .ml                   taken when --signer names the list's signer, or the CSCA
-                        of that signer, and the signature verifies
+                        of that signer, and the signature verifies; one that is
+                        older than the publisher's last is refused
   .crl                  taken when a CSCA at hand signed it; an older list of
                         the same issuer that says no more is removed
   .dl .dfl              defect lists: taken when their signer is one under a

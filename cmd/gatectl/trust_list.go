@@ -96,7 +96,7 @@ func printInventory(out io.Writer, inv document.Inventory) error {
 		printCRL(w, l)
 	}
 	for _, l := range inv.DefectLists {
-		fmt.Fprintf(w, "   defect list version %d, %d entries  %s\n", l.Version, l.Entries, l.File)
+		fmt.Fprintf(w, "%-2s defects %s, signed %s, version %d, %d entries  %s\n", clean(l.Country), clean(l.Signer), days(l.Signed), l.Version, l.Entries, l.File)
 	}
 	for _, f := range inv.Unused {
 		fmt.Fprintf(w, "   not used: %s: %s\n", f.File, clean(f.Detail))

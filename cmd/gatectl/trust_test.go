@@ -43,7 +43,7 @@ func TestTrustScripts(t *testing.T) {
 // trustFiles makes the files once: a world's keys take longest.
 var trustFiles = sync.OnceValues(func() (map[string][]byte, error) {
 	w := doc.NewWorld(11)
-	m := maker{files: map[string][]byte{}}
+	m := &maker{files: map[string][]byte{}}
 	vn, de := m.state(w.State("VNM")), m.state(w.State("D"))
 	next := m.authority(doc.NewAuthority(12, de.Authority.Config))
 	month := func(n int) time.Time { return time.Date(2026, time.Month(n), 1, 0, 0, 0, 0, time.UTC) }
@@ -53,12 +53,17 @@ var trustFiles = sync.OnceValues(func() (map[string][]byte, error) {
 	m.add("ds-vn.cer")(vn.Signer.Certificate, nil)
 	m.add("link-de.cer")(de.Authority.Link(next))
 	m.add("list.ml")(de.Authority.MasterList(vn.Authority.Certificate, de.Authority.Certificate))
+	lister := m.signer(de.Authority.NewListSigner("Master list signer", doc.MasterListUsage))
+	m.add("lister.cer")(lister.Certificate, nil)
+	m.add("march.ml")(de.Authority.MasterListBy(lister, doc.SecurityObject{SignedAt: month(3)}, vn.Authority.Certificate, de.Authority.Certificate))
+	m.add("april.ml")(de.Authority.MasterListBy(lister, doc.SecurityObject{SignedAt: month(4)}, de.Authority.Certificate))
+	m.add("broken.ml")(de.Authority.MasterListBy(lister, doc.SecurityObject{BadSign: true}, de.Authority.Certificate))
+	m.add("wrong.ml")(de.Authority.MasterListBy(signerOf(m, de), doc.SecurityObject{}, de.Authority.Certificate))
 	m.add("vn-may.crl")(vn.Authority.CRL(month(5), month(6), 1))
 	m.add("vn-june.crl")(vn.Authority.CRL(month(6), month(7), 2, big.NewInt(77)))
 	m.add("vn-revoked.crl")(vn.Authority.CRL(month(6), month(7), 3, vn.Signer.Serial))
 	m.add("vn-forged.crl")(vn.Authority.ForgeCRL(month(6), month(7), 4))
-	signer := m.signer(de.Authority.NewListSigner("Defect list signer", doc.DefectListUsage))
-	m.add("defects.dl")(de.Authority.DefectList(signer, 2, doc.SecurityObject{}, doc.Defect{Signer: vn.Signer, Known: []doc.KnownDefect{doc.WithStatus(doc.DefectCertRevoked, 1)}}))
+	m.add("defects.dl")(de.Authority.DefectList(signerOf(m, de), 2, doc.SecurityObject{}, doc.Defect{Signer: vn.Signer, Known: []doc.KnownDefect{doc.WithStatus(doc.DefectCertRevoked, 1)}}))
 	entry := func(name string, crl bool) doc.PKDEntry {
 		return doc.PKDEntry{Country: "VN", CRL: crl, Raw: m.files[name]}
 	}
@@ -103,6 +108,11 @@ func (m *maker) authority(a *doc.Authority, err error) *doc.Authority {
 func (m *maker) state(s *doc.State, err error) *doc.State {
 	m.keep(err)
 	return s
+}
+
+// signerOf is a signer of defect lists, who may sign no master list.
+func signerOf(m *maker, s *doc.State) *doc.Signer {
+	return m.signer(s.Authority.NewListSigner("Defect list signer", doc.DefectListUsage))
 }
 
 func (m *maker) signer(s *doc.Signer, err error) *doc.Signer {

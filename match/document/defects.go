@@ -2,6 +2,7 @@ package document
 
 import (
 	"slices"
+	"time"
 
 	"gateagent/gate"
 	"gateagent/match/document/defect"
@@ -10,8 +11,10 @@ import (
 
 // defectList is a defect list whose signature and signer are proven.
 type defectList struct {
-	list *defect.List
-	file string
+	list   *defect.List
+	file   string
+	signer *pki.Certificate
+	at     time.Time // of signing, as the signer says; zero where it does not
 }
 
 // remarks is what proven defect lists say of one certificate.

@@ -92,6 +92,7 @@ type Importer struct {
 	trust *Trust
 	held  map[[sha256.Size]byte]string // whole files that are there, by content
 	todo  []*object
+	lists []publishedList
 	seen  map[[sha256.Size]byte]bool
 	out   []ImportItem
 	write []staged
@@ -123,6 +124,7 @@ func NewImporter(cfg ImportConfig) (*Importer, error) {
 		for _, der := range unpack(b) {
 			im.held[sha256.Sum256(der)] = f.Name
 		}
+		im.remember(f, b)
 	}
 	return im, nil
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -147,8 +148,7 @@ func (im *Importer) judgeMasterList(o *object) {
 		im.report(o, Refused, reasonOf(err), err.Error())
 		return
 	}
-	signer, err := im.configured(sd, certs)
-	if err != nil {
+	if err := im.configured(sd, certs); err != nil {
 		reason := ReasonNoSigner
 		switch {
 		case errors.Is(err, errPurpose):
@@ -159,19 +159,24 @@ func (im *Importer) judgeMasterList(o *object) {
 		im.report(o, Refused, reason, err.Error())
 		return
 	}
+	if im.superseded(sd) {
+		im.report(o, Refused, ReasonOldList, "it would bring back what its publisher has taken off since")
+		return
+	}
 	before := len(im.trust.known)
 	if _, err := im.trust.loadMasterList(im.trust.clone(), o.der, o.source); err != nil {
 		im.report(o, Refused, reasonOf(err), err.Error()+"; import the CSCA certificate of the list's signer first")
 		return
 	}
 	im.stage(o)
-	im.out[len(im.out)-1].Detail = fmt.Sprintf("%d certificates, %d of them new", len(certs), len(im.trust.known)-before)
-	im.replaceLists(sd, signer)
+	item := &im.out[len(im.out)-1]
+	item.Detail = fmt.Sprintf("%d certificates, %d of them new", len(certs), len(im.trust.known)-before)
+	im.replaceLists(sd, item.File)
 }
 
-// configured gives the list's signer if it is one of the configured ones or
+// configured says whether the list's signer is one of the configured ones or
 // was certified by one of them.
-func (im *Importer) configured(sd *pki.SignedData, inside []*pki.Certificate) (*pki.Certificate, error) {
+func (im *Importer) configured(sd *pki.SignedData, inside []*pki.Certificate) error {
 	trust, pinned := &Trust{}, map[[sha256.Size]byte]bool{}
 	for _, c := range im.cfg.Signers { // the operator's word is their proof
 		pinned[sha256.Sum256(c.Raw)] = true
@@ -187,45 +192,76 @@ func (im *Importer) configured(sd *pki.SignedData, inside []*pki.Certificate) (*
 		}
 		sum := sha256.Sum256(c.Raw)
 		if pinned[sum] {
-			return c, nil
+			return nil
 		}
 		if _, err = trust.issuerOf(c, func(*pki.Certificate) bool { return true }); err == nil {
-			return c, nil
+			return nil
 		}
 		err = fmt.Errorf("signed by %s %q (SHA-256 %s), which no --signer names: obtain that certificate, or its CSCA's, by a way you trust and give it",
 			country(c), c.Subject.Common, hex.EncodeToString(sum[:]))
 	}
-	return nil, err
+	return err
+}
+
+// publishedList is a master list that the folder holds.
+type publishedList struct {
+	file    string
+	country string // of its signer
+	at      time.Time
+}
+
+// published describes a list by its first signer; false where it does not say
+// when it was signed, or by whom.
+func published(sd *pki.SignedData, file string) (publishedList, bool) {
+	s := sd.Signers[0]
+	c := s.Certificate(sd.Certificates)
+	if c == nil || s.SigningTime.IsZero() {
+		return publishedList{}, false
+	}
+	return publishedList{file: file, country: country(c), at: s.SigningTime}, true
+}
+
+// remember keeps what the folder's master lists say of themselves.
+func (im *Importer) remember(f TrustFile, b []byte) {
+	if f.Kind != FileMasterList || f.Err != nil {
+		return
+	}
+	if sd, err := openList(b, pki.OIDMasterList, "master list"); err == nil {
+		if l, ok := published(sd, f.Name); ok {
+			im.lists = append(im.lists, l)
+		}
+	}
+}
+
+// superseded says whether a newer list of the same publisher is held: an old
+// one would bring back what the publisher has taken off.
+func (im *Importer) superseded(sd *pki.SignedData) bool {
+	l, ok := published(sd, "")
+	return ok && slices.ContainsFunc(im.lists, func(held publishedList) bool { return held.country == l.country && held.at.After(l.at) })
 }
 
 // replaceLists removes older master lists of the same publisher, if that was
 // asked for.
-func (im *Importer) replaceLists(now *pki.SignedData, signer *pki.Certificate) {
-	for _, f := range im.trust.files {
-		if !im.cfg.Replace || f.Kind != FileMasterList || f.Err != nil {
-			continue
-		}
-		b, err := readBounded(filepath.Join(im.cfg.Dir, f.Name))
-		if err != nil {
-			continue
-		}
-		sd, err := openList(b, pki.OIDMasterList, "master list")
-		if err != nil {
-			continue
-		}
-		c := sd.Signers[0].Certificate(sd.Certificates)
-		if c == nil || country(c) != country(signer) || !signedAt(sd).Before(signedAt(now)) {
-			continue
-		}
-		im.remove(f.Name, "masterlist", c)
+func (im *Importer) replaceLists(sd *pki.SignedData, file string) {
+	l, ok := published(sd, file)
+	if !ok {
+		return
 	}
+	kept := []publishedList{l}
+	for _, held := range im.lists {
+		if !im.cfg.Replace || held.country != l.country || !held.at.Before(l.at) {
+			kept = append(kept, held)
+			continue
+		}
+		im.remove(held.file, "masterlist", held.country, "")
+	}
+	im.lists = kept
 }
 
-func signedAt(sd *pki.SignedData) time.Time { return sd.Signers[0].SigningTime }
-
-func (im *Importer) remove(name, kind string, of *pki.Certificate) {
+// remove has a file removed that a newer one has made useless.
+func (im *Importer) remove(name, kind, country, of string) {
 	im.write = append(im.write, staged{name: name})
-	im.out = append(im.out, ImportItem{Outcome: Replaced, Kind: kind, Country: country(of), Name: of.Subject.Common, Source: name, File: name, Reason: ReasonOldList})
+	im.out = append(im.out, ImportItem{Outcome: Replaced, Kind: kind, Country: country, Name: of, Source: name, File: name, Reason: ReasonOldList})
 }
 
 func (im *Importer) judgeCRL(o *object) {
@@ -256,8 +292,7 @@ func (im *Importer) dropCRLs(now *crl) {
 		if l == now || !strings.HasPrefix(l.file, "crl-") || l.list.Issuer.Key != now.list.Issuer.Key || now.list.Partial || !now.list.Covers(l.list) {
 			continue
 		}
-		im.write = append(im.write, staged{name: l.file})
-		im.out = append(im.out, ImportItem{Outcome: Replaced, Kind: "crl", Country: l.list.Issuer.Country, Name: l.list.Issuer.Common, Source: l.file, File: l.file, Reason: ReasonOldList})
+		im.remove(l.file, "crl", l.list.Issuer.Country, l.list.Issuer.Common)
 		l.file = "" // gone
 	}
 }

@@ -104,9 +104,12 @@ type CRLInfo struct {
 
 // DefectListInfo describes one defect list that counts.
 type DefectListInfo struct {
-	File    string `json:"file"`
-	Version int    `json:"version"`
-	Entries int    `json:"entries"`
+	Country string    `json:"country"` // of its signer
+	Signer  string    `json:"signer"`
+	Signed  time.Time `json:"signed"` // as its signer says; zero where it does not
+	Version int       `json:"version"`
+	Entries int       `json:"entries"`
+	File    string    `json:"file"`
 }
 
 // FileInfo is a file, or a part of one, that is not used.
@@ -149,7 +152,10 @@ func (t *Trust) Inventory(at time.Time) Inventory {
 		return cmp.Or(cmp.Compare(a.Country, b.Country), cmp.Compare(a.Issuer, b.Issuer), b.From.Compare(a.From))
 	})
 	for _, l := range t.defects {
-		out.DefectLists = append(out.DefectLists, DefectListInfo{File: l.file, Version: l.list.Version + 1, Entries: len(l.list.Entries)})
+		out.DefectLists = append(out.DefectLists, DefectListInfo{
+			Country: country(l.signer), Signer: l.signer.Subject.Common, Signed: l.at.UTC(),
+			Version: l.list.Version + 1, Entries: len(l.list.Entries), File: l.file,
+		})
 	}
 	for _, f := range t.files {
 		if f.Err != nil {

@@ -84,8 +84,10 @@ func LoadTrust(dir string, log *slog.Logger) (*Trust, error) {
 	return t, nil
 }
 
-// settle forgets failed searches: an anchor may have come later.
+// settle forgets what was searched while the folder was read: an anchor may
+// have come later.
 func (t *Trust) settle() {
+	t.issued, t.renames = nil, nil
 	for _, list := range t.byName {
 		for _, c := range list {
 			c.failed = false
@@ -306,10 +308,11 @@ func (t *Trust) loadDefectList(b []byte, name string) error {
 	if err != nil {
 		return err
 	}
-	if _, err := t.checkListSigner(sd, nil, mayListDefects); err != nil {
+	signer, err := t.checkListSigner(sd, nil, mayListDefects)
+	if err != nil {
 		return err
 	}
-	t.defects = append(t.defects, &defectList{list: l, file: name})
+	t.defects = append(t.defects, &defectList{list: l, file: name, signer: signer, at: sd.Signers[0].SigningTime})
 	return nil
 }
 

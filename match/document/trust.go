@@ -21,6 +21,9 @@ type Trust struct {
 	crls    []*crl
 	renames map[string]map[string]bool // names of one CSCA, by each of them
 
+	// issued remembers who signed a document signer, by its certificate.
+	issued map[[sha256.Size]byte][]*csca
+
 	signers signerPool
 	defects []*defectList
 
@@ -153,33 +156,61 @@ var (
 func (t *Trust) issuerOf(c *pki.Certificate, good func(*pki.Certificate) bool) (*csca, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	var signed, named *csca
-	var unsupported error
+	signers, named, err := t.signersOf(c)
+	for _, p := range signers {
+		if good(p.cert) {
+			return p, nil
+		}
+	}
+	if len(signers) > 0 {
+		return signers[0], nil
+	}
+	return named, err
+}
+
+// maxRemembered bounds how many document signers are remembered. A state has
+// some hundred in use, and each signs thousands of documents.
+const maxRemembered = 4096
+
+// signersOf gives every proven certificate of the key that signed c. What was
+// found is remembered: the next document of the same signer costs nothing.
+// The certificate that is named comes where its key did not sign.
+func (t *Trust) signersOf(c *pki.Certificate) (signers []*csca, named *csca, err error) {
+	sum := sha256.Sum256(c.Raw)
+	if found := t.issued[sum]; found != nil {
+		return found, nil, nil
+	}
+	err = errNoCSCA
 	for _, p := range t.candidates(c.Issuer, c.AuthorityKeyID) {
+		if len(signers) > 0 {
+			if p.cert.Key.Equal(signers[0].cert.Key) && t.isProven(p) {
+				signers = append(signers, p)
+			}
+			continue
+		}
 		if !t.isProven(p) {
 			continue
 		}
-		err := c.CheckSignatureFrom(p.cert)
-		switch {
-		case err == nil:
-			if signed == nil || !good(signed.cert) && good(p.cert) {
-				signed = p
-			}
-		case errors.Is(err, pki.ErrUnsupported):
-			unsupported, named = err, p
+		switch wrong := c.CheckSignatureFrom(p.cert); {
+		case wrong == nil:
+			signers = append(signers, p)
+		case errors.Is(wrong, pki.ErrUnsupported):
+			named, err = p, wrong
 		case named == nil && names(c, p.cert):
-			named = p
+			named, err = p, errForgery
 		}
 	}
-	switch {
-	case signed != nil:
-		return signed, nil
-	case unsupported != nil:
-		return named, unsupported
-	case named != nil:
-		return named, errForgery
+	if len(signers) == 0 {
+		return nil, named, err
 	}
-	return nil, errNoCSCA
+	if len(t.issued) >= maxRemembered {
+		t.issued = nil
+	}
+	if t.issued == nil {
+		t.issued = map[[sha256.Size]byte][]*csca{}
+	}
+	t.issued[sum] = signers
+	return signers, nil, nil
 }
 
 // names says whether a certificate states that this very CSCA signed it. A

@@ -431,3 +431,26 @@ func TestListSignerUsage(t *testing.T) {
 		}
 	}
 }
+
+// The signer of many documents is looked up once, and what was found fits the
+// moment: of two certificates of one key, the one that is valid.
+func TestIssuerIsRemembered(t *testing.T) {
+	cfg := authority(t, "VNM").Config
+	cfg.From, cfg.Until = day(2020, 1, 1), day(2022, 1, 1)
+	old := must[*doc.Authority](t)(doc.NewAuthority(77, cfg))
+	cfg.From, cfg.Until = day(2021, 1, 1), day(2040, 1, 1)
+	renewed := must[*doc.Authority](t)(doc.NewAuthority(77, cfg)) // the same key
+	s := must[*doc.Signer](t)(old.NewSigner("DS", day(2020, 1, 1), day(2040, 1, 1)))
+	ds := must[*pki.Certificate](t)(pki.ParseCertificate(s.Certificate))
+	trust, _ := load(t, map[string][]byte{"a.cer": old.Certificate, "b.cer": renewed.Certificate, "c.cer": authority(t, "VNM").Certificate})
+	for range 2 {
+		for at, want := range map[time.Time]string{day(2020, 6, 1): "ds.validity=S", day(2030, 1, 1): "ds.validity=S", day(2041, 1, 1): "ds.validity=F/1404"} {
+			r := report{}
+			r.add(trust.judgeSigner(gate.TrustedTime{Now: at, Trusted: true}, message{signer: ds})...)
+			r.expect(t, "ds.signature=S "+want)
+		}
+	}
+	if len(trust.issued) != 1 {
+		t.Errorf("%d signers are remembered", len(trust.issued))
+	}
+}

@@ -32,6 +32,19 @@ func (k *PublicKey) String() string {
 	return "no key"
 }
 
+// Equal says whether two keys are the same.
+func (k *PublicKey) Equal(other *PublicKey) bool {
+	switch {
+	case k == nil || other == nil:
+		return false
+	case k.N != nil && other.N != nil:
+		return k.N.Cmp(other.N) == 0 && k.E.Cmp(other.E) == 0
+	case k.Curve != nil && other.Curve != nil:
+		return k.Curve.Name == other.Curve.Name && k.Point.Equal(other.Point)
+	}
+	return false
+}
+
 // Bounds of an RSA key. Shorter ones can be factored, longer ones only cost
 // time; ICAO 9303-12 section 4.1.6.1 wants 2048 bits and more, while keys of
 // 1024 bits are still in the field for active authentication.
