@@ -77,22 +77,7 @@ func (s *Session) Open(ctx context.Context, key gate.AccessKey) (gate.Access, er
 	case choice == nil && s.pace != nil: // a second try, and now the chip hides PACE
 		return access, fault(gate.ChipNonsense, gate.CodeDowngrade, stepApplication, 0, nil)
 	case choice != nil:
-		pw := choosePassword(s.key)
-		access.Protocol, access.Detail = gate.CheckPACE, choice.String()+" "+pw.name
-		s.pace = choice
-		if err := s.runPACE(ctx, choice, pw); err != nil {
-			return access, err
-		}
-		access.Established, access.ChipMapping = true, choice.mapping == mapCAM
-		if access.ChipMapping {
-			if access.CardSecurity, err = s.cardSecurity(ctx); err != nil {
-				access.CardSecurityFault = err
-				if s.dead != nil {
-					return access, err
-				}
-			}
-		}
-		return access, s.enter(ctx, stepApplication, folderApplication)
+		return s.openPACE(ctx, choice, access)
 	case offered, len(s.key.MRZInfo) == 0:
 		return access, fault(gate.ChipUnsupported, gate.CodeNoProtocol, stepApplication, 0, nil)
 	}
@@ -105,6 +90,25 @@ func (s *Session) Open(ctx context.Context, key gate.AccessKey) (gate.Access, er
 	}
 	access.Established = true
 	return access, nil
+}
+
+// openPACE runs the chosen PACE and selects the application. EF.CardSecurity
+// comes before that, where the mapping calls for it: see cardSecurity.
+func (s *Session) openPACE(ctx context.Context, choice *paceChoice, access gate.Access) (gate.Access, error) {
+	pw := choosePassword(s.key)
+	access.Protocol, access.Detail = gate.CheckPACE, choice.String()+" "+pw.name
+	s.pace = choice
+	if err := s.runPACE(ctx, choice, pw); err != nil {
+		return access, err
+	}
+	access.Established, access.ChipMapping = true, choice.mapping == mapCAM
+	if access.ChipMapping {
+		access.CardSecurity, access.CardSecurityFault = s.cardSecurity(ctx)
+		if s.dead != nil {
+			return access, access.CardSecurityFault
+		}
+	}
+	return access, s.enter(ctx, stepApplication, folderApplication)
 }
 
 // enterPlain selects the application before BAC.
