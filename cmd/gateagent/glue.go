@@ -116,6 +116,11 @@ func (b *builder) surroundings() gate.Surroundings {
 	if s.List.Problem != "" {
 		note("warning", "allowlist", s.List.Problem)
 	}
+	if text, fault := b.judge.Problem(); fault {
+		note("fault", "trust", text)
+	} else if text != "" {
+		note("warning", "trust", text)
+	}
 	if code := listCode(s.List, now.Now); code != 0 {
 		note("fault", "allowlist", code.Info().Text+": "+code.Info().Remedy)
 	}

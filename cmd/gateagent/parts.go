@@ -116,6 +116,9 @@ func (b *builder) listKeys() ([]ed25519.PublicKey, error) {
 	return publicKeys(b.c.List.Keys)
 }
 
+// trustEvery is how often the agent looks whether the trust folder changed.
+const trustEvery = 30 * time.Second
+
 // devices builds reader, scanners, barrier and what judges documents.
 func (b *builder) devices(context.Context) error {
 	trust, err := document.LoadTrust(b.c.Trust.Dir, b.log)
@@ -124,6 +127,9 @@ func (b *builder) devices(context.Context) error {
 	}
 	b.log.Info("trust loaded", "certificates", trust.Certificates())
 	b.judge = document.NewJudge(trust)
+	b.add("trust", func(ctx context.Context) error {
+		return b.judge.Follow(ctx, b.c.Trust.Dir, trustEvery, b.log)
+	}, nil)
 	b.reader = pcsc.New(pcsc.Config{Reader: b.c.Reader.Name, Exclusive: !b.c.Reader.Shared, LockDir: b.runtimeDir(), LockAlso: defaultRuntime(), Log: b.log})
 	b.add("reader", b.reader.Run, nil)
 	b.scanners = newScanners()
