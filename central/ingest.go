@@ -36,6 +36,7 @@ const (
 type ingest struct {
 	store *store.Store
 	ca    *ca.Authority
+	open  *wire.Opener
 	send  func(topic string, payload []byte)
 	now   func() time.Time
 	log   *slog.Logger
@@ -55,7 +56,7 @@ type message struct {
 }
 
 func newIngest(st *store.Store, authority *ca.Authority, log *slog.Logger) *ingest {
-	in := &ingest{store: st, ca: authority, now: time.Now, log: log,
+	in := &ingest{store: st, ca: authority, open: authority.Opener(), now: time.Now, log: log,
 		commit: make(chan store.Batch, queued), alarm: make(chan store.Alarm, alarmsQueued)}
 	for i := range in.lane {
 		in.lane[i] = make(chan message, queued)
@@ -158,21 +159,35 @@ func (in *ingest) judge(ctx context.Context, m message) (*store.Batch, error) {
 	if err := b.Verify(key); err != nil {
 		return nil, err
 	}
-	out := &store.Batch{Batch: b, SigningKey: key, Received: m.at, Facts: make([]store.Facts, len(b.Entries))}
-	for i := range b.Entries {
-		out.Facts[i] = facts(b.Entries[i].Body)
-	}
-	return out, nil
+	return readBatch(b, key, in.open, m.at), nil
 }
 
-// facts reads what the fleet page shows. A body of another form is stored all
-// the same: the chain proves it, and it may be read elsewhere.
-func facts(body []byte) store.Facts {
-	r, err := wire.DecodeRecord(body)
+// readBatch opens the results of a verified batch.
+func readBatch(b *wire.Batch, key []byte, open *wire.Opener, at time.Time) *store.Batch {
+	out := &store.Batch{Batch: b, SigningKey: key, Received: at, Facts: make([]store.Facts, len(b.Entries))}
+	for i := range b.Entries {
+		e := &b.Entries[i]
+		record, err := open.Open(b.Kiosk, b.Epoch, e.Number, e.Prev, e.Body)
+		if err != nil {
+			out.Facts[i].Unreadable = true
+			continue
+		}
+		out.Facts[i] = facts(record)
+		if wire.IsSealed(e.Body) {
+			out.Facts[i].Record = record
+		}
+	}
+	return out
+}
+
+// facts reads what the fleet page shows. A record of another form is stored
+// all the same: the chain proves it, and it may be read elsewhere.
+func facts(record []byte) store.Facts {
+	r, err := wire.DecodeRecord(record)
 	if err != nil {
 		return store.Facts{}
 	}
-	f := store.Facts{Kind: r.Kind, Tx: r.Tx}
+	f := store.Facts{Kind: r.Kind, Tx: r.Tx, DeleteAt: r.DeleteAt}
 	switch {
 	case r.Decision != nil:
 		f.Outcome = r.Decision.Outcome
@@ -289,6 +304,9 @@ func (in *ingest) acknowledge(batches []store.Batch, verdicts []store.Verdict) {
 		case v.Conflicts > 0:
 			in.log.Error("results contradict what is stored; both are kept, nothing is acknowledged",
 				"kiosk", b.Kiosk, "epoch", b.Epoch, "first", b.First, "last", b.Last, "conflicts", v.Conflicts)
+		case v.Unreadable > 0:
+			in.log.Error("results cannot be opened; they are kept as they came, and acknowledged",
+				"kiosk", b.Kiosk, "epoch", b.Epoch, "first", b.First, "last", b.Last, "unreadable", v.Unreadable)
 		case v.Gap:
 			in.log.Warn("results arrive with a gap; the kiosk is told where to go on", "kiosk", b.Kiosk, "have", v.Number, "first", b.First)
 		}

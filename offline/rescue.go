@@ -160,7 +160,7 @@ func (r *rescuer) row(ctx context.Context, number uint64) (e wire.Entry, at int6
 		return e, 0, nil, err
 	}
 	chain, err = wire.ChainNext(r.cfg.Kiosk, r.rep.Epoch, number, e.Prev, e.Hash)
-	if err == nil && (e.Number != number || !bytes.Equal(chain, stored) || !bytes.Equal(e.Hash, wire.BodyHash(e.Body))) {
+	if err == nil && (e.Number != number || !bytes.Equal(chain, stored) || !e.BodyFits()) {
 		err = damage(fmt.Sprintf("result %d does not match its hashes", number))
 	}
 	return e, at, chain, err

@@ -147,8 +147,8 @@ func (s *Server) apiResults(w http.ResponseWriter, r *http.Request) {
 
 func resultJSON(r store.Result) ResultJSON {
 	j := ResultJSON{ID: r.ID, Kiosk: r.Kiosk, Epoch: r.Epoch, Number: r.Number, Hash: r.Hash, Received: r.Received}
-	if json.Valid(r.Body) {
-		j.Record = r.Body
+	if json.Valid(r.Record) {
+		j.Record = r.Record
 	} else {
 		j.Body = r.Body
 	}
