@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"gateagent/central/ca"
+	"gateagent/central/intake"
 	"gateagent/central/store"
 	"gateagent/gate/wire"
 )
@@ -135,7 +136,7 @@ func (in *ingest) verify(ctx context.Context, from <-chan message) error {
 // Why a message is refused. Each is an alarm of its own kind.
 var (
 	errForeign = errors.New("the batch names another kiosk than its topic")
-	errRevoked = errors.New("the kiosk is revoked")
+	errRevoked = intake.ErrRevoked
 )
 
 // judge decodes and verifies one message.
@@ -159,47 +160,7 @@ func (in *ingest) judge(ctx context.Context, m message) (*store.Batch, error) {
 	if err := b.Verify(key); err != nil {
 		return nil, err
 	}
-	return readBatch(b, key, in.open, m.at), nil
-}
-
-// readBatch opens the results of a verified batch.
-func readBatch(b *wire.Batch, key []byte, open *wire.Opener, at time.Time) *store.Batch {
-	out := &store.Batch{Batch: b, SigningKey: key, Received: at, Facts: make([]store.Facts, len(b.Entries))}
-	for i := range b.Entries {
-		e := &b.Entries[i]
-		record, err := open.Open(b.Kiosk, b.Epoch, e.Number, e.Prev, e.Body)
-		if err != nil {
-			out.Facts[i].Unreadable = true
-			continue
-		}
-		out.Facts[i] = facts(record)
-		if wire.IsSealed(e.Body) {
-			out.Facts[i].Record = record
-		}
-	}
-	return out
-}
-
-// facts reads what the fleet page shows. A record of another form is stored
-// all the same: the chain proves it, and it may be read elsewhere.
-func facts(record []byte) store.Facts {
-	r, err := wire.DecodeRecord(record)
-	if err != nil {
-		return store.Facts{}
-	}
-	f := store.Facts{Kind: r.Kind, Tx: r.Tx, DeleteAt: r.DeleteAt}
-	switch {
-	case r.Decision != nil:
-		f.Outcome = r.Decision.Outcome
-		if len(r.Decision.Reasons) > 0 {
-			f.Reason = r.Decision.Reasons[0]
-		}
-	case r.Passage != nil:
-		f.Outcome, f.Reason = r.Passage.Result, r.Passage.Code
-	case r.Resolution != nil:
-		f.Outcome = r.Resolution.Outcome
-	}
-	return f
+	return intake.Read(b, key, in.open, m.at), nil
 }
 
 // refuse raises the alarm that fits.

@@ -14,6 +14,9 @@ import (
 // the gate stays shut; see the package comment for what it guarantees. The
 // same record may be tried again after any error and is stored once.
 func (o *Outbox) Append(ctx context.Context, rec wire.Record) (uint64, error) {
+	if o.cfg.Retention > 0 && rec.DeleteAt.IsZero() {
+		rec.DeleteAt = rec.At.Add(o.cfg.Retention).UTC().Truncate(time.Second)
+	}
 	plain, err := rec.Encode()
 	if err != nil {
 		return 0, fmt.Errorf("append to the outbox: %w", err)

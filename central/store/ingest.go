@@ -30,7 +30,7 @@ type Facts struct {
 	Reason            uint32
 	// Record is what was sealed in the body; nil when that is in clear.
 	Record []byte
-	// Unreadable: the body is sealed and cannot be opened.
+	// Unreadable: the body is sealed and cannot be opened, or came empty.
 	Unreadable bool
 	// DeleteAt is when the record must be gone; zero: no such time.
 	DeleteAt time.Time
@@ -197,7 +197,7 @@ func (in *intake) extend(ctx context.Context, b *Batch, v Verdict) (Verdict, err
 		return v, err
 	}
 	return v, raiseAlarm(ctx, in.tx, Alarm{Kiosk: b.Kiosk, Kind: AlarmUnreadable, First: b.Received, Text: fmt.Sprintf(
-		"%d of the results %d to %d of epoch %s cannot be opened: they are kept as they came", v.Unreadable, b.First, b.Last, b.Epoch)})
+		"%d of the results %d to %d of epoch %s cannot be opened, or their time was over before they came: they are kept as they are", v.Unreadable, b.First, b.Last, b.Epoch)})
 }
 
 // conflict keeps the entries of a batch that contradicts what is stored,

@@ -11,8 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"gateagent/central"
 	"gateagent/central/enrol"
+	"gateagent/central/intake"
 	"gateagent/gate/wire"
 	"gateagent/internal/durable"
 )
@@ -173,7 +173,7 @@ results again when it is online, which does no harm either.`,
 			defer file.Close() // only read
 			f.limit = importTimeout
 			return f.open(cmd, func(ctx context.Context, r *enrol.Registry) error {
-				done, err := central.Import(ctx, r, file, time.Now())
+				done, err := intake.Import(ctx, r, file, time.Now())
 				if done != nil {
 					fmt.Fprintf(cmd.ErrOrStderr(), "kiosk %s: %d results taken in, %d were there already, %d cannot be opened\n", done.Kiosk, done.New, done.Repeat, done.Unreadable)
 					if err := errors.Join(err, writeAcks(ack, done.Acks)); err != nil {

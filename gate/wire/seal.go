@@ -43,6 +43,7 @@ func ParseSuite(name string) (Suite, error) {
 	return 0, fmt.Errorf("sealing %q: write %s or %s", name, SuiteX25519, SuiteHybrid)
 }
 
+// String gives the name that configurations and commands use.
 func (s Suite) String() string {
 	switch s {
 	case SuiteX25519:

@@ -1,4 +1,4 @@
-package central
+package intake
 
 import (
 	"context"
@@ -35,7 +35,7 @@ func Import(ctx context.Context, reg *enrol.Registry, r io.Reader, now time.Time
 	kiosk := x.Head.Kiosk
 	key, revoked, err := reg.Store.SigningKey(ctx, kiosk)
 	if err == nil && revoked {
-		err = errRevoked
+		err = ErrRevoked
 	}
 	if err != nil {
 		return nil, fmt.Errorf("kiosk %s: %w", kiosk, err)
@@ -45,7 +45,7 @@ func Import(ctx context.Context, reg *enrol.Registry, r io.Reader, now time.Time
 		if err := b.Verify(key); err != nil {
 			return err
 		}
-		verdicts, err := reg.Store.Ingest(ctx, []store.Batch{*readBatch(b, key, open, now)})
+		verdicts, err := reg.Store.Ingest(ctx, []store.Batch{*Read(b, key, open, now)})
 		if err != nil {
 			return err
 		}
@@ -60,7 +60,7 @@ func (m *Imported) note(b *wire.Batch, v store.Verdict, key ed25519.PrivateKey) 
 	what := fmt.Sprintf("results %d to %d of epoch %s: ", b.First, b.Last, b.Epoch)
 	switch {
 	case v.Revoked:
-		m.Refused = append(m.Refused, what+errRevoked.Error())
+		m.Refused = append(m.Refused, what+ErrRevoked.Error())
 	case v.Conflicts > 0:
 		m.Refused = append(m.Refused, what+"they contradict what is stored; both are kept, see the fleet page")
 	case v.Gap:
