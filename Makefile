@@ -11,7 +11,7 @@ DESTDIR ?=
 FUZZTIME ?= 30s
 DEMOFLAGS := $(if $(ONCE),--once) $(if $(JSON),--json)
 
-.PHONY: help setup build demo demo-face test lint soak fuzz install uninstall clean bench-list bench-offline bench-face bench-read
+.PHONY: help setup build demo demo-face test lint soak fuzz faults install uninstall clean bench-list bench-offline bench-face bench-read
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -48,6 +48,12 @@ soak: setup
 # Every fuzz target for FUZZTIME each.
 fuzz:
 	@GO="$(GO)" scripts/fuzz $(FUZZTIME)
+
+# Power cuts at every write, failing disks, 1,020 kills under load: about an
+# hour. SHORT=1: what go test does, with its ledgers; KILLS=n: of each of three
+# gates; SEED=n repeats a run.
+faults: setup
+	@$(SUDO) GO="$(GO)" SHORT="$(SHORT)" SEED="$(or $(SEED),0)" KILLS="$(or $(KILLS),340)" scripts/faults
 
 bench-list:
 	$(GO) test -run '^$$' -bench . -benchtime 1s ./match/allowlist/

@@ -20,8 +20,9 @@ import (
 )
 
 var (
-	cuts = flag.Int("cuts", 60, "how many power cuts each workload gets; 0: at every write, sync and deletion")
-	seed = flag.Uint64("seed", 0, "of what is random; 0: a new one, which is printed")
+	cuts  = flag.Int("cuts", 60, "how many power cuts each workload gets; 0: at every write, sync and deletion")
+	kills = flag.Int("kills", 8, "how often the process that stores is killed")
+	seed  = flag.Uint64("seed", 0, "of what is random; 0: a new one, which is printed")
 )
 
 // seeded gives the seed in force, and prints it.
@@ -346,7 +347,11 @@ func cutAll(t *testing.T, variant string, n int, random *rand.Rand) (sum ledger,
 		for next := at + 1; next < len(all) && all[next].Op == disk.Mark; next++ {
 			w.take(all[next].Note)
 		}
-		for _, keep := range []float64{0, []float64{0.1, 0.5, 0.9, 1}[random.IntN(4)]} {
+		keeps := []float64{0, []float64{0.1, 0.5, 0.9, 1}[random.IntN(4)]}
+		if n == 0 {
+			keeps = append(keeps, 1) // a kill of the program alone, at every write
+		}
+		for _, keep := range keeps {
 			image, dropped := h.Cut(keep, random)
 			l, bad := w.after(t.Context(), image)
 			sum.add(l)

@@ -1,0 +1,141 @@
+package offline
+
+import (
+	"errors"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"gateagent/gate/wire"
+)
+
+// TestBadPages: with random pages of the database overwritten, the outbox
+// opens or begins anew, hands out nothing that was not stored, goes on, and
+// sends of the old results those before the first unreadable one.
+func TestBadPages(t *testing.T) {
+	random := rand.New(rand.NewPCG(seeded(t), 4))
+	o := open(t, Config{Dir: filepath.Join(t.TempDir(), "state")})
+	const rows = 400
+	for i := range rows {
+		appendAll(t, o, record(wire.KindDecision, i, wire.OutcomeAbort))
+	}
+	epoch := o.Queue().Epoch
+	if err := o.Close(); err != nil {
+		t.Fatal(err)
+	}
+	whole, err := os.ReadFile(o.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	anew, sent, unread := 0, 0, uint64(0)
+	for range 12 {
+		dir := filepath.Join(t.TempDir(), "state")
+		if err := os.MkdirAll(filepath.Join(dir, dbFolder), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(dir, dbFolder, dbName)
+		if err := os.WriteFile(path, whole, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for range 1 + random.IntN(3) {
+			overwrite(t, path, int64(random.IntN(len(whole)/4096))*4096+int64(random.IntN(2)*random.IntN(4000)), 1+random.IntN(4096))
+		}
+		broken := open(t, Config{Dir: dir})
+		n := drainOld(t, broken, epoch)
+		if broken.Queue().Epoch != epoch {
+			anew++
+			broken.rescues.Wait()
+			n += drainOld(t, broken, epoch)
+			if folders, _ := filepath.Glob(filepath.Join(dir, dbFolder+".damaged-*")); len(folders) == 1 {
+				rep, err := readReport(folders[0])
+				if err != nil || rep.Problem == "" && n != int(rep.Acknowledged+rep.Saved) {
+					t.Errorf("%d results were sent, %+v (%v)", n, rep, err)
+				}
+				unread += rep.Unreadable + rep.Stranded
+			}
+		}
+		sent += n
+		if _, err := broken.Append(t.Context(), admit(5000)); err != nil {
+			t.Errorf("it does not go on: %v", err)
+		}
+		if err := broken.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	t.Logf("%d of 12 began anew; %d results were sent all the same, %d are told as missing", anew, sent, unread)
+	if anew == 0 {
+		t.Error("no damage was found; the test proves nothing")
+	}
+}
+
+// drainOld sends and acknowledges an epoch as long as it is the outbox's turn
+// to send it, and counts.
+func drainOld(t *testing.T, o *Outbox, epoch string) int {
+	t.Helper()
+	n := 0
+	for tries := 0; tries < 100 && o.Queue().Epoch == epoch; tries++ {
+		q := o.Queue()
+		e, entries, err := o.Pending(t.Context(), q.Acknowledged, 50, wire.BatchRoom)
+		if err != nil || e != epoch {
+			o.rescues.Wait() // damage, found now
+			continue
+		}
+		if len(entries) == 0 {
+			break
+		}
+		b, err := wire.NewBatch(kiosk, epoch, entries[0].Prev, entries)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, x := range entries {
+			if rec, err := wire.DecodeRecord(x.Body); err != nil || rec.Tx != tx(int(x.Number)-1) {
+				t.Fatalf("result %d is %v (%v)", x.Number, rec, err)
+			}
+		}
+		if err := o.Acknowledge(t.Context(), wire.Ack{Kiosk: kiosk, Epoch: epoch, Number: b.Last, Chain: b.Chain}); err != nil {
+			o.rescues.Wait()
+			continue
+		}
+		n += len(entries)
+	}
+	return n
+}
+
+// TestReadOnlyRemount: on a file system that was remounted read-only the
+// outbox does not open and says where and why; nothing is taken for damage,
+// and when it is writable again everything is there.
+func TestReadOnlyRemount(t *testing.T) {
+	if !inNamespace(t) {
+		return
+	}
+	dir := smallDisk(t, 8<<20)
+	o := open(t, Config{Dir: filepath.Join(dir, "state")})
+	for i := range 20 {
+		appendAll(t, o, admit(i))
+	}
+	if err := o.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mount("", dir, "", unix.MS_REMOUNT|unix.MS_RDONLY, ""); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Open(t.Context(), o.cfg)
+	if err == nil || !errors.Is(err, unix.EROFS) || !strings.Contains(err.Error(), dir) {
+		t.Errorf("Open = %v", err)
+	}
+	if err := unix.Mount("", dir, "", unix.MS_REMOUNT, ""); err != nil {
+		t.Fatal(err)
+	}
+	o = open(t, o.cfg)
+	if got := all(t, o, 0); len(got) != 20 {
+		t.Errorf("%d results are there, want 20", len(got))
+	}
+	if aside, _ := filepath.Glob(filepath.Join(dir, "state", dbFolder+".damaged-*")); len(aside) > 0 {
+		t.Error("a read-only disk was taken for damage")
+	}
+	appendAll(t, o, admit(20))
+}
