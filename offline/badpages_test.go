@@ -72,6 +72,60 @@ func TestBadPages(t *testing.T) {
 	}
 }
 
+// TestPageScan: whatever is on the pages, looking through them ends, and what
+// it gives out is either proven by its hashes or refused.
+func TestPageScan(t *testing.T) {
+	random := rand.New(rand.NewPCG(seeded(t), 5))
+	o := open(t, Config{Dir: filepath.Join(t.TempDir(), "state")})
+	for i := range 40 {
+		appendAll(t, o, workRecord(i)) // some with pages that overflow
+	}
+	epoch := o.Queue().Epoch
+	folder := t.TempDir()
+	for _, name := range []string{dbName, dbName + "-wal"} { // not closed: most of it is in the log
+		data, err := os.ReadFile(filepath.Join(filepath.Dir(o.path), name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(folder, name), data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	most := 0
+	for round := range 60 {
+		s, err := scanPages(folder)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if first, last := s.longestRun(); round == 0 && (first != 1 || last != 40 || s.epoch != epoch) {
+			t.Fatalf("results %d to %d of epoch %s, want 1 to 40 of %s", first, last, s.epoch, epoch)
+		}
+		proven, r := 0, rescuer{cfg: o.cfg, rep: rescueReport{Epoch: epoch}}
+		for n := range s.rows {
+			e, _, chain, err := s.row(n)
+			if err != nil {
+				continue
+			}
+			if _, err := r.prove(e, n, chain); err == nil {
+				proven++
+			}
+		}
+		if most = max(most, proven); round == 0 && proven != 40 {
+			t.Fatalf("%d of 40 are proven", proven)
+		}
+		if err := s.close(); err != nil {
+			t.Fatal(err)
+		}
+		name := filepath.Join(folder, []string{dbName, dbName + "-wal"}[random.IntN(2)])
+		info, err := os.Stat(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := random.Int64N(info.Size())
+		overwrite(t, name, at, 1+random.IntN(int(min(100, info.Size()-at))))
+	}
+}
+
 // drainOld sends and acknowledges an epoch as long as it is the outbox's turn
 // to send it, and counts.
 func drainOld(t *testing.T, o *Outbox, epoch string) int {
