@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -80,17 +81,12 @@ type visit struct {
 	want  string
 }
 
-func visits() []visit {
+func visits() []visit { return slices.Concat(citizens(), passports()) }
+
+// citizens are the visits with a citizen card, and what goes wrong around it.
+func citizens() []visit {
 	with, full := doc.With, readOptions{full: true}
-	served := func(id uint16, raw []byte) func(*chip.Config) {
-		return func(c *chip.Config) { c.Files[id] = raw }
-	}
-	gone := func(id uint16) func(*chip.Config) {
-		return func(c *chip.Config) { delete(c.Files, id) }
-	}
 	profile := func(change func(*doc.Profile)) doc.Option { return change }
-	sod := func(s doc.SecurityObject) doc.Option { return profile(func(f *doc.Profile) { f.SOD = s }) }
-	noSigner := ` sod.signature=U1305 sod=U1305 ds.*=U1305` + unproven
 	return []visit{
 		{name: "citizen card by QR", make: citizen(1), want: vietnam},
 		{name: "citizen card by CAN", make: citizen(2), opt: readOptions{can: "own"}, want: vietnam + "mrz.dg1=N1705"},
@@ -138,7 +134,22 @@ func visits() []visit {
 		{name: "CRL where one is required", make: citizen(21), opt: readOptions{requireCRL: true}, want: vietnam},
 		{name: "CRL past its next update", make: foreign(1), trust: staleCRL("D"), want: passport + "ds.revocation=U1409 ds=U1409"},
 		{name: "old CRL still revokes", make: foreign(1, with(doc.RevokedSigner)), trust: staleCRL("D"), want: passport + "ds.revocation=F1407 ds=F1407"},
+	}
+}
 
+// passports are the visits with a passport.
+func passports() []visit {
+	with, full := doc.With, readOptions{full: true}
+	served := func(id uint16, raw []byte) func(*chip.Config) {
+		return func(c *chip.Config) { c.Files[id] = raw }
+	}
+	gone := func(id uint16) func(*chip.Config) {
+		return func(c *chip.Config) { delete(c.Files, id) }
+	}
+	profile := func(change func(*doc.Profile)) doc.Option { return change }
+	sod := func(s doc.SecurityObject) doc.Option { return profile(func(f *doc.Profile) { f.SOD = s }) }
+	noSigner := ` sod.signature=U1305 sod=U1305 ds.*=U1305` + unproven
+	return []visit{
 		{name: "passport of Utopia", make: foreign(0), want: passport},
 		{name: "passport of Germany", make: foreign(1), want: passport},
 		{name: "passport of France", make: foreign(2), want: passport},
