@@ -76,7 +76,7 @@ could not be tried (usage, no reader, no card in time).`,
 	f.StringVar(&o.can, "can", "", "card access `number`, six digits, or -")
 	f.StringVar(&o.mrz, "mrz", "", "machine readable `text`, or -")
 	f.StringVar(&o.qr, "qr", "", "`text` of the Vietnamese ID card's QR code, or -")
-	f.StringVar(&o.trust, "trust", "", "`folder` of CSCA certificates, master lists and CRLs")
+	f.StringVar(&o.trust, "trust", "", "`folder` of CSCA certificates, master lists, CRLs and defect lists")
 	f.StringVar(&o.at, "at", "", "trusted `time` (RFC 3339), or \"untrusted\"; default: the kernel's, while it is synchronised, then what a lane here knows")
 	f.StringVar(&o.runtime, "runtime", defaultRuntime(), "`folder` of the lock files of lanes")
 	f.StringVar(&o.state, "state", "/var/lib/gateagent", "state `folder` of a lane on this machine, which knows the time while the kernel does not")
