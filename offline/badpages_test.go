@@ -19,7 +19,7 @@ import (
 // sends of the old results those before the first unreadable one.
 func TestBadPages(t *testing.T) {
 	random := rand.New(rand.NewPCG(seeded(t), 4))
-	o := open(t, Config{Dir: filepath.Join(t.TempDir(), "state")})
+	o := open(t, Config{Dir: quickDir(t)})
 	const rows = 400
 	for i := range rows {
 		appendAll(t, o, record(wire.KindDecision, i, wire.OutcomeAbort))
@@ -34,7 +34,7 @@ func TestBadPages(t *testing.T) {
 	}
 	anew, sent, unread := 0, 0, uint64(0)
 	for range 12 {
-		dir := filepath.Join(t.TempDir(), "state")
+		dir := quickDir(t)
 		if err := os.MkdirAll(filepath.Join(dir, dbFolder), 0o700); err != nil {
 			t.Fatal(err)
 		}
