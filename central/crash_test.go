@@ -99,7 +99,7 @@ func TestKilledUnderLoad(t *testing.T) {
 			t.Fatalf("result %d: number %d", i+1, r.Number)
 		}
 	}
-	t.Logf("ledger killed-central decided=%d acknowledged=%d central=%d lost=0 doubled=0", k.n, acked, len(results))
+	t.Logf("ledger kill-central decided=%d central=%d lost=0 doubled=0 unreadable=0 reordered=0", acked, len(results))
 }
 
 const batchSize = 20

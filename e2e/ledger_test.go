@@ -92,7 +92,7 @@ func (r *rig) one(all []held, tx, kind string) wire.Record {
 func (r *rig) balance(c *kiosk.Central, decided int) []held {
 	r.t.Helper()
 	all := r.settled(c, decided)
-	doubled := r.doubles(all)
+	doubled, reordered := r.doubles(all)
 	var admissions []time.Time
 	decisions, passages := 0, map[string]int{}
 	for _, h := range all {
@@ -111,8 +111,8 @@ func (r *rig) balance(c *kiosk.Central, decided int) []held {
 	}
 	r.openings(admissions)
 	lost := max(decided-decisions, 0)
-	r.t.Logf("ledger of %s: decided %d, central %d (%d records), lost %d, doubled %d; admitted %d, gate opened %d times, passages %v",
-		r.Name(), decided, decisions, len(all), lost, doubled, len(admissions), r.Relay.Opened(), fmt.Sprint(passages))
+	r.t.Logf("ledger %s-%s decided=%d central=%d lost=%d doubled=%d unreadable=0 reordered=%d", r.t.Name(), r.Name(), decided, decisions, lost, doubled, reordered)
+	r.t.Logf("%d records, admitted %d, gate opened %d times, passages %v", len(all), len(admissions), r.Relay.Opened(), fmt.Sprint(passages))
 	if lost > 0 || doubled > 0 || decisions < decided {
 		r.t.Errorf("%d decisions were made, central holds %d, %d are doubled", decided, decisions, doubled)
 	}
@@ -123,13 +123,15 @@ func (r *rig) balance(c *kiosk.Central, decided int) []held {
 	return all
 }
 
-// doubles counts what is there twice, and demands numbers without gaps.
-func (r *rig) doubles(all []held) int {
+// doubles counts what is there twice and what is out of order, and demands
+// numbers without gaps.
+func (r *rig) doubles(all []held) (doubled, reordered int) {
 	r.t.Helper()
-	doubled, last, seen := 0, map[string]uint64{}, map[string]bool{}
+	last, seen := map[string]uint64{}, map[string]bool{}
 	for _, h := range all {
 		if h.number != last[h.epoch]+1 {
 			r.t.Errorf("central holds number %d of epoch %s after number %d", h.number, h.epoch, last[h.epoch])
+			reordered++
 		}
 		last[h.epoch] = h.number
 		if key := h.rec.Kind + h.rec.Tx; seen[key] {
@@ -138,7 +140,7 @@ func (r *rig) doubles(all []held) int {
 			seen[key] = true
 		}
 	}
-	return doubled
+	return doubled, reordered
 }
 
 // maxAge: an admission older than this never opens the gate.

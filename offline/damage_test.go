@@ -2,6 +2,7 @@ package offline
 
 import (
 	"errors"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -50,20 +51,22 @@ func TestDamage(t *testing.T) {
 		harm                        func(*testing.T, string)
 		saved, stranded, unreadable uint64 // all zero: nothing can be read
 	}{
-		"header":            {harm: func(t *testing.T, p string) { overwrite(t, p, 0, 100) }},
-		"every page":        {harm: func(t *testing.T, p string) { overwrite(t, p, 4096, 200_000) }},
+		"header":            {harm: func(t *testing.T, p string) { overwrite(t, p, 0, 100) }, saved: 300},
+		"first page":        {harm: func(t *testing.T, p string) { overwrite(t, p, 0, 4096) }, saved: 300},
+		"tree":              {harm: treeHarm, saved: 300},
+		"every page":        {harm: func(t *testing.T, p string) { overwrite(t, p, 4096, 200_000) }, saved: someRows},
 		"truncated":         {harm: func(t *testing.T, p string) { must(t, os.Truncate(p, 5000)) }},
 		"row altered":       {harm: sqlHarm(`UPDATE result SET body = x'7b7d' WHERE number = 290`), saved: 289, stranded: 10, unreadable: 1},
 		"row removed":       {harm: sqlHarm(`DELETE FROM result WHERE number = 290`), saved: 289, stranded: 10, unreadable: 1},
 		"rows exchanged":    {harm: sqlHarm(`UPDATE result SET number = 1000 WHERE number = 290`, `UPDATE result SET number = 290 WHERE number = 291`, `UPDATE result SET number = 291 WHERE number = 1000`), saved: 289, stranded: 9, unreadable: 2},
 		"last removed":      {harm: sqlHarm(`DELETE FROM result WHERE number = 300`), saved: 299, unreadable: 1},
 		"first removed":     {harm: sqlHarm(`DELETE FROM result WHERE number = 1`), stranded: 299, unreadable: 1},
-		"epoch removed":     {harm: sqlHarm(`DELETE FROM meta`)},
-		"epoch altered":     {harm: sqlHarm(`UPDATE meta SET epoch = lower(hex(zeroblob(16)))`), unreadable: 300},
+		"epoch removed":     {harm: sqlHarm(`DELETE FROM meta`), saved: 300},
+		"epoch altered":     {harm: sqlHarm(`UPDATE meta SET epoch = lower(hex(zeroblob(16)))`), saved: 300},
 		"acknowledged more": {harm: sqlHarm(`UPDATE meta SET acked = 301`), saved: 300},
 	} {
 		t.Run(name, func(t *testing.T) {
-			o := open(t, Config{})
+			o := open(t, Config{Dir: quickDir(t)})
 			for n := range 300 {
 				appendAll(t, o, admit(n))
 			}
@@ -76,6 +79,9 @@ func TestDamage(t *testing.T) {
 			aside := checkReplaced(t, o, epoch)
 			o.rescues.Wait()
 			rep, err := readReport(aside)
+			if tc.saved == someRows && err == nil && rep.Saved > 0 && rep.Saved < 300 && rep.Problem == "" {
+				return // central takes them if it has those before
+			}
 			if err != nil || rep.Saved != tc.saved || rep.Stranded != tc.stranded || rep.Unreadable != tc.unreadable {
 				t.Errorf("saved %+v (%v), want %d, %d, %d", rep, err, tc.saved, tc.stranded, tc.unreadable)
 			}
@@ -84,6 +90,25 @@ func TestDamage(t *testing.T) {
 			}
 			checkSent(t, o, epoch, int(tc.saved))
 		})
+	}
+}
+
+// someRows: not the first ones, and how many depends on the pages.
+const someRows = math.MaxUint64
+
+// treeHarm destroys the pages above those with the rows.
+func treeHarm(t *testing.T, path string) {
+	data, err := os.ReadFile(path)
+	must(t, err)
+	hit := 0
+	for at := 0; at+4096 <= len(data); at += 4096 {
+		if data[at] == 5 { // the inside of a table
+			overwrite(t, path, int64(at), 4096)
+			hit++
+		}
+	}
+	if hit == 0 {
+		t.Fatal("the tree has no inside; the test proves nothing")
 	}
 }
 
@@ -144,6 +169,20 @@ func checkSent(t *testing.T, o *Outbox, epoch string, want int) {
 	if o.Queue().Epoch == epoch || len(o.Notices()) == 0 {
 		t.Errorf("after a restart epoch %s, notices %v", o.Queue().Epoch, o.Notices())
 	}
+}
+
+// quickDir is a state folder where a sync costs nothing, if there is such a
+// place; what a sync is worth is tested elsewhere.
+func quickDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp(memory(), "outbox")
+	must(t, err)
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	return filepath.Join(dir, "state")
 }
 
 func must(t *testing.T, err error) {

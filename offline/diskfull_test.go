@@ -116,4 +116,5 @@ func TestDiskFull(t *testing.T) {
 	if got := len(all(t, o, 0)); got != int(want) {
 		t.Fatalf("%d rows at the end, want %d", got, want)
 	}
+	t.Logf("ledger disk-full %v", ledger{decided: int(want), found: int(want)})
 }

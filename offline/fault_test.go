@@ -84,11 +84,9 @@ func holdFolder(dir string) int {
 // left open is closed as unknown once.
 func TestKill9(t *testing.T) {
 	dir := t.TempDir()
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
-	rng := rand.New(rand.NewPCG(seed, 0))
+	rng := rand.New(rand.NewPCG(seeded(t), 0))
 	told := make(map[uint64]string)
-	for range 8 {
+	for range *kills {
 		cmd := as(t, "append", dir)
 		out, err := cmd.StdoutPipe()
 		if err != nil {
@@ -125,7 +123,10 @@ func TestKill9(t *testing.T) {
 		t.Fatal(err)
 	}
 	checkHistory(t, all(t, o, 0), told)
-	t.Logf("%d numbers told before the kills, %d rows", len(told), o.Depth())
+	t.Logf("%d numbers told before %d kills, %d rows", len(told), *kills, o.Depth())
+	if !t.Failed() {
+		t.Logf("ledger kill-outbox %v", ledger{decided: len(told), found: len(told)})
+	}
 }
 
 func checkHistory(t *testing.T, entries []wire.Entry, told map[uint64]string) {

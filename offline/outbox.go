@@ -13,6 +13,7 @@ import (
 
 	"gateagent/gate"
 	"gateagent/gate/wire"
+	"gateagent/internal/durable"
 )
 
 // Outbox is the open outbox of one kiosk. Its methods may be called from
@@ -112,7 +113,22 @@ func (o *Outbox) openOnce(ctx context.Context) error {
 		o.db = nil
 		return errors.Join(err, db.Close())
 	}
+	o.keepEpoch()
 	return nil
+}
+
+// keepEpoch writes the epoch beside the database: without it nothing that can
+// be read of a damaged one is proven.
+func (o *Outbox) keepEpoch() {
+	path := filepath.Join(filepath.Dir(o.path), epochName)
+	want := []byte(o.head.epoch + "\n")
+	if have, err := os.ReadFile(path); err == nil && bytes.Equal(have, want) {
+		return
+	}
+	if err := durable.WriteFile(path, want, 0o600); err != nil {
+		// The results are safe without it.
+		o.cfg.Log.Warn("outbox: the epoch could not be written beside the database", "err", err)
+	}
 }
 
 // verifyRows is how many of the newest rows are proven when the outbox opens:

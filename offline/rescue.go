@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/mattn/go-sqlite3"
 
@@ -23,6 +24,7 @@ const (
 	savedFolder  = "saved"          // results to be sent under their old epoch
 	savingFolder = "saving"         // the same, unfinished
 	sentFolder   = "sent"           // the same, acknowledged
+	epochName    = "epoch"          // as text, beside the database while it is in use
 	strandedName = "stranded.jsonl" // results behind a gap, for whoever repairs it by hand
 )
 
@@ -79,7 +81,9 @@ type rescuer struct {
 	cfg      Config
 	folder   string
 	from     *sql.DB
-	to       *sql.DB // nil until something was saved
+	scan     *pageScan // nil until it is needed
+	noScan   bool      // the pages cannot be read
+	to       *sql.DB   // nil until something was saved
 	tx       *sql.Tx
 	rows     int // in tx
 	stranded *os.File
@@ -98,18 +102,31 @@ func (r *rescuer) begin(ctx context.Context) error {
 	r.from = db
 	var kiosk string
 	if err := db.QueryRowContext(ctx, `SELECT kiosk, epoch, acked FROM meta WHERE id = 1`).Scan(&kiosk, &r.rep.Epoch, &r.rep.Acknowledged); err != nil {
-		return fmt.Errorf("its epoch cannot be read: %w", err)
-	}
-	if kiosk != r.cfg.Kiosk || wire.CheckEpoch(r.rep.Epoch) != nil {
-		return fmt.Errorf("it belongs to kiosk %q, or its epoch is damaged", kiosk)
+		if err := r.beginFromPages(); err != nil {
+			return err
+		}
 	}
 	// Either may be damaged alone.
 	var seq, newest uint64
 	_ = db.QueryRowContext(ctx, `SELECT seq FROM sqlite_sequence WHERE name = 'result'`).Scan(&seq)
 	_ = db.QueryRowContext(ctx, `SELECT max(number) FROM result`).Scan(&newest)
+	if seq == 0 || newest == 0 || r.tooMany(seq) {
+		if scan := r.scanned(); scan != nil {
+			for n := range scan.rows {
+				newest = max(newest, n)
+			}
+		}
+	}
 	r.rep.Last = max(seq, newest)
-	if r.rep.Last == 0 {
+	if r.tooMany(r.rep.Last) {
+		r.rep.Last = newest
+	}
+	if r.rep.Last == 0 || r.tooMany(r.rep.Last) {
 		return errors.New("how many results it holds cannot be read")
+	}
+	r.settleEpoch(ctx)
+	if wire.CheckEpoch(r.rep.Epoch) != nil {
+		return errors.New("its epoch cannot be read")
 	}
 	if r.rep.Acknowledged > r.rep.Last {
 		r.rep.Acknowledged = 0 // not to be believed: central drops what it has
@@ -120,6 +137,69 @@ func (r *rescuer) begin(ctx context.Context) error {
 		r.chain = chain
 	}
 	return nil
+}
+
+// beginFromPages is for a database that cannot even say its epoch.
+func (r *rescuer) beginFromPages() error {
+	scan := r.scanned()
+	if scan == nil || len(scan.rows) == 0 {
+		return errors.New("neither its epoch nor any result can be read")
+	}
+	if r.rep.Epoch, r.rep.Acknowledged = scan.epoch, scan.acked; r.rep.Epoch == "" {
+		// Which were acknowledged is not known: all that hang together are
+		// sent, and central drops what it has.
+		first, _ := scan.longestRun()
+		r.rep.Acknowledged = first - 1
+	}
+	return nil
+}
+
+// settleEpoch chooses among what the database and the file beside it call its
+// epoch: the chain of a result proves one of them.
+func (r *rescuer) settleEpoch(ctx context.Context) {
+	text, err := os.ReadFile(filepath.Join(r.folder, epochName))
+	other := strings.TrimSpace(string(text))
+	if err != nil || wire.CheckEpoch(other) != nil || other == r.rep.Epoch {
+		return
+	}
+	own := r.rep.Epoch
+	for n := r.rep.Last; n > 0 && n+1000 > r.rep.Last; n-- {
+		r.rep.Epoch = own
+		if _, _, _, err := r.row(ctx, n); err == nil {
+			return
+		}
+		r.rep.Epoch = other
+		if _, _, _, err := r.row(ctx, n); err == nil {
+			return
+		}
+	}
+	r.rep.Epoch = own
+}
+
+// tooMany says that a number cannot be: the files are too small for so many.
+func (r *rescuer) tooMany(last uint64) bool {
+	const leastRow = 3*wire.HashSize + 20
+	var size int64
+	for _, name := range []string{dbName, dbName + "-wal"} {
+		if info, err := os.Stat(filepath.Join(r.folder, name)); err == nil {
+			size += info.Size()
+		}
+	}
+	return last > r.rep.Acknowledged && last-r.rep.Acknowledged > uint64(size/leastRow)
+}
+
+// scanned gives what the pages hold, looked through once; nil when they cannot
+// be read.
+func (r *rescuer) scanned() *pageScan {
+	if r.scan == nil && !r.noScan {
+		scan, err := scanPages(r.folder)
+		if err != nil {
+			r.noScan = true
+			return nil
+		}
+		r.scan = scan
+	}
+	return r.scan
 }
 
 // copyAll reads the results one by one: a damaged page costs those that lie on
@@ -151,19 +231,34 @@ func (r *rescuer) copyAll(ctx context.Context) error {
 	return nil
 }
 
-// row reads one result and proves it in itself.
+// row reads one result and proves it in itself: by the database, or from its
+// page where the way there is lost.
 func (r *rescuer) row(ctx context.Context, number uint64) (e wire.Entry, at int64, chain []byte, err error) {
 	var stored []byte
 	err = r.from.QueryRowContext(ctx, `SELECT number, at, prev, hash, chain, body FROM result WHERE number = ?`, number).
 		Scan(&e.Number, &at, &e.Prev, &e.Hash, &stored, &e.Body)
-	if err != nil {
+	if err == nil {
+		if chain, err = r.prove(e, number, stored); err == nil {
+			return e, at, chain, nil
+		}
+	}
+	scan := r.scanned()
+	if scan == nil {
 		return e, 0, nil, err
 	}
-	chain, err = wire.ChainNext(r.cfg.Kiosk, r.rep.Epoch, number, e.Prev, e.Hash)
+	if e, at, stored, err = scan.row(number); err != nil {
+		return e, 0, nil, err
+	}
+	chain, err = r.prove(e, number, stored)
+	return e, at, chain, err
+}
+
+func (r *rescuer) prove(e wire.Entry, number uint64, stored []byte) ([]byte, error) {
+	chain, err := wire.ChainNext(r.cfg.Kiosk, r.rep.Epoch, number, e.Prev, e.Hash)
 	if err == nil && (e.Number != number || !bytes.Equal(chain, stored) || !e.BodyFits()) {
 		err = damage(fmt.Sprintf("result %d does not match its hashes", number))
 	}
-	return e, at, chain, err
+	return chain, err
 }
 
 // rescueStep is how many results are saved in one transaction.
@@ -228,6 +323,9 @@ func (r *rescuer) close() error {
 	}
 	if r.stranded != nil {
 		err = errors.Join(err, r.out.Flush(), r.stranded.Sync(), r.stranded.Close())
+	}
+	if r.scan != nil {
+		err = errors.Join(err, r.scan.close())
 	}
 	if r.from != nil {
 		_ = r.from.Close() // damaged as it is, it may fail

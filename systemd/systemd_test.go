@@ -5,6 +5,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -54,6 +55,25 @@ func verify(t *testing.T, tool, unit, spoil string) (string, error) {
 		}
 	}
 	return strings.Join(ours, ""), err
+}
+
+// Both ask the kernel whether its clock is synchronised (adjtimex(2)), which
+// ProtectClock= and the filter of privileged calls forbid (systemd.exec(5)).
+func TestMayReadTheClock(t *testing.T) {
+	for _, unit := range []string{"gateagent.service", "gatecentral.service"} {
+		text, err := os.ReadFile(unit)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines := strings.Split(string(text), "\n")
+		filter, allow := slices.Index(lines, "SystemCallFilter=~@privileged @resources"), slices.Index(lines, "SystemCallFilter=adjtimex clock_adjtime")
+		if filter < 0 {
+			filter = slices.Index(lines, "SystemCallFilter=~@privileged")
+		}
+		if filter < 0 || allow < filter || slices.Contains(lines, "ProtectClock=yes") {
+			t.Errorf("%s does not let the kernel be asked for its clock", unit)
+		}
+	}
 }
 
 // What the confinement promises must not get lost.

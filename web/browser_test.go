@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -109,6 +110,9 @@ func TestHelpReachesStaffAndIsResolved(t *testing.T) {
 		chromedp.SendKeys(css(`input[name=name]`), "An Nguyen"), chromedp.SendKeys(css(`input[name=pin]`), pin), chromedp.Click(css(`#login button`)),
 		chromedp.WaitVisible(css(`#app`)), chromedp.WaitNotVisible(css(`#login`)), chromedp.WaitVisible(css(`.referral`)), shot("staff-idle")); err != nil {
 		t.Fatal(err)
+	}
+	if text, err := chromedp.Run(ctx, chromedp.Text(css(`#vitals`))); err != nil || !strings.Contains(text, "synchronised before, 3 h ago, good until") {
+		t.Errorf("the page does not say where the time comes from: %q %v", text, err)
 	}
 	tab, end := chromedp.NewContext(ctx)
 	defer end()

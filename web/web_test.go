@@ -78,6 +78,7 @@ func view(stage gate.Stage, change ...func(*gate.View)) gate.View {
 		List: "not_asked", Timing: map[string]int64{"total": 1240},
 		Open:       []gate.Referral{{Tx: "t1", At: time.Now(), Reasons: []gate.Code{gate.CodeDocumentFailed, gate.CodeDGHash}, Checks: []gate.Check{{ID: gate.CheckDG(1), Result: gate.Failed, Code: gate.CodeDGHash}}}},
 		Notices:    []gate.Notice{{Level: "warning", Source: "uplink", Text: "no connection to central, results are kept here"}},
+		Clock:      gate.ClockStatus{Source: "held", Trusted: true, Since: time.Now().Add(-3 * time.Hour), Until: time.Now().Add(69 * time.Hour)},
 		ListStatus: gate.ListStatus{Present: true, Generation: 1, Version: 7, Entries: 1200, Issued: time.Now().Add(-3 * time.Hour), Expires: time.Now().Add(69 * time.Hour)},
 		QueueDepth: 12,
 	}

@@ -68,6 +68,9 @@ func (b *builder) faces(context.Context) error {
 	if !models.Admits() {
 		b.log.Warn("the model pack has no calibration record in force: its score is recorded and admits nobody", "pack", models.Title(), "why", models.Problem())
 	}
+	if err := b.strictFace(models.Threshold(), models.StrictThreshold()); err != nil {
+		return err
+	}
 	self, err := os.Executable()
 	if err != nil {
 		return fmt.Errorf("face worker: %w", err)
@@ -117,6 +120,9 @@ func (b *builder) faceNotices(note func(level, source, text string)) {
 	}
 	if err := b.matcher.Problem(); err != nil {
 		note("fault", "face", err.Error())
+	}
+	if b.noStrict {
+		note("warning", "face", "documents without chip proof go to staff, although the policy names issuers: the calibration record supports no stricter threshold; calibrate with more people")
 	}
 	switch {
 	case b.c.Face.Demo:

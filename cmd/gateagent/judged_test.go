@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -80,17 +81,12 @@ type visit struct {
 	want  string
 }
 
-func visits() []visit {
+func visits() []visit { return slices.Concat(citizens(), passports()) }
+
+// citizens are the visits with a citizen card, and what goes wrong around it.
+func citizens() []visit {
 	with, full := doc.With, readOptions{full: true}
-	served := func(id uint16, raw []byte) func(*chip.Config) {
-		return func(c *chip.Config) { c.Files[id] = raw }
-	}
-	gone := func(id uint16) func(*chip.Config) {
-		return func(c *chip.Config) { delete(c.Files, id) }
-	}
 	profile := func(change func(*doc.Profile)) doc.Option { return change }
-	sod := func(s doc.SecurityObject) doc.Option { return profile(func(f *doc.Profile) { f.SOD = s }) }
-	noSigner := ` sod.signature=U1305 sod=U1305 ds.*=U1305` + unproven
 	return []visit{
 		{name: "citizen card by QR", make: citizen(1), want: vietnam},
 		{name: "citizen card by CAN", make: citizen(2), opt: readOptions{can: "own"}, want: vietnam + "mrz.dg1=N1705"},
@@ -123,13 +119,37 @@ func visits() []visit {
 			want: vietnam + "ds.validity=U1406 ds.revocation=U1406 ds=U1406 expiry=U1406"},
 		{name: "long after", make: citizen(19, doc.Expiring(day)), opt: readOptions{at: "2046-01-01T00:00:00Z"},
 			want: vietnam + "ds.validity=F1404 ds.revocation=U1409 ds=F1404 expiry=F1603"},
+		{name: "signer on a defect list", make: citizen(19), trust: defectList("VNM", doc.WithStatus(doc.DefectCertRevoked, 0)),
+			want: vietnam + "ds.revocation=F1407 ds.trust=F1410 ds=F1407"},
+		{name: "signer doubtful", make: citizen(19), trust: defectList("VNM", doc.WithStatus(doc.DefectCertRevoked, 1)),
+			want: vietnam + "ds.revocation=U1410 ds.trust=U1410 ds=U1410"},
+		{name: "chip keys on a defect list", make: citizen(19), trust: defectList("VNM", doc.KnownDefect{OID: doc.DefectChipAuthRevoked}),
+			want: vietnam + "chip.chip_auth=F1207 chip=F1207"},
+		{name: "clone of a chip that is known to fail", make: citizen(12, with(doc.CloneMute)),
+			trust: defectList("VNM", doc.WithStatus(doc.DefectProtocolFailure, 2)),
+			want:  vietnam + "chip.chip_auth=U1412 chip.active_auth=U1412 chip=U1412 integrity.dg15=S"},
 		{name: "no CRL", make: citizen(20), trust: removeCRLs, want: vietnam + "ds.revocation=U1408 ds=U1408"},
 		{name: "no CRL where one is required", make: citizen(20), opt: readOptions{requireCRL: true}, trust: removeCRLs,
 			want: vietnam + "ds.revocation=U1408 ds=U1408"},
 		{name: "CRL where one is required", make: citizen(21), opt: readOptions{requireCRL: true}, want: vietnam},
 		{name: "CRL past its next update", make: foreign(1), trust: staleCRL("D"), want: passport + "ds.revocation=U1409 ds=U1409"},
 		{name: "old CRL still revokes", make: foreign(1, with(doc.RevokedSigner)), trust: staleCRL("D"), want: passport + "ds.revocation=F1407 ds=F1407"},
+	}
+}
 
+// passports are the visits with a passport.
+func passports() []visit {
+	with, full := doc.With, readOptions{full: true}
+	served := func(id uint16, raw []byte) func(*chip.Config) {
+		return func(c *chip.Config) { c.Files[id] = raw }
+	}
+	gone := func(id uint16) func(*chip.Config) {
+		return func(c *chip.Config) { delete(c.Files, id) }
+	}
+	profile := func(change func(*doc.Profile)) doc.Option { return change }
+	sod := func(s doc.SecurityObject) doc.Option { return profile(func(f *doc.Profile) { f.SOD = s }) }
+	noSigner := ` sod.signature=U1305 sod=U1305 ds.*=U1305` + unproven
+	return []visit{
 		{name: "passport of Utopia", make: foreign(0), want: passport},
 		{name: "passport of Germany", make: foreign(1), want: passport},
 		{name: "passport of France", make: foreign(2), want: passport},

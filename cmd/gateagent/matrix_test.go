@@ -124,6 +124,9 @@ func samePicture(d *doc.Document) doc.Option {
 	return func(f *doc.Profile) { f.Image = d.Profile.Image }
 }
 
+// bySigner are the forgeries that show in the signer alone.
+const bySigner = doc.ForgeSigner | doc.UnknownIssuer | doc.RevokedSigner | doc.ExpiredSigner | doc.ForeignSigner
+
 // Every document of the catalogue is found genuine, and every forgery of it
 // is found, with exactly the results that the report's rules ask for.
 func TestCatalogue(t *testing.T) {
@@ -134,7 +137,10 @@ func TestCatalogue(t *testing.T) {
 			t.Errorf("%s: %v", s.Name, err)
 			return
 		}
-		for _, a := range genuine.Forgeries(s.ByCAN) {
+		for n, a := range genuine.Forgeries(s.ByCAN) {
+			if bySigner&a != 0 && genuine.CardSecurity() == nil && (n+len(s.Name))%4 != 0 {
+				continue // these take turns: how the chip was read makes no difference to them
+			}
 			name := s.Name + ", " + a.String()
 			d, err := s.Make(i.world, samePicture(genuine), doc.With(a))
 			if err != nil {

@@ -49,6 +49,7 @@ type builder struct {
 	pictures   camera.Source // nil without a face policy
 	pageCamera *camera.Page  // the same, where the browser owns the camera
 	matcher    *face.Matcher
+	noStrict   bool // nobody can pass without chip proof, though the policy names issuers
 	status     *status
 	up         *uplink.Uplink // nil when off
 	theLane    *gate.Lane

@@ -76,7 +76,7 @@ could not be tried (usage, no reader, no card in time).`,
 	f.StringVar(&o.can, "can", "", "card access `number`, six digits, or -")
 	f.StringVar(&o.mrz, "mrz", "", "machine readable `text`, or -")
 	f.StringVar(&o.qr, "qr", "", "`text` of the Vietnamese ID card's QR code, or -")
-	f.StringVar(&o.trust, "trust", "", "`folder` of CSCA certificates, master lists and CRLs")
+	f.StringVar(&o.trust, "trust", "", "`folder` of CSCA certificates, master lists, CRLs and defect lists")
 	f.StringVar(&o.at, "at", "", "trusted `time` (RFC 3339), or \"untrusted\"; default: the kernel's, while it is synchronised, then what a lane here knows")
 	f.StringVar(&o.runtime, "runtime", defaultRuntime(), "`folder` of the lock files of lanes")
 	f.StringVar(&o.state, "state", "/var/lib/gateagent", "state `folder` of a lane on this machine, which knows the time while the kernel does not")
@@ -115,7 +115,7 @@ func (o *readOptions) run(ctx context.Context, in io.Reader, out, errs io.Writer
 	limit = limit.Add(waited)
 	ctx, cancel := context.WithDeadline(ctx, limit.Add(-readTail))
 	defer cancel()
-	card, release, err := o.connect(ctx, name)
+	held, release, err := o.connect(ctx, name)
 	if err != nil && !errors.Is(err, gate.ErrCardGone) {
 		return err
 	}
@@ -123,7 +123,7 @@ func (o *readOptions) run(ctx context.Context, in io.Reader, out, errs io.Writer
 	if err != nil {
 		rep = newReport(gate.NotOpened(scanned, err), o.profile(), 0, o.full, o.personal)
 	} else {
-		rep = o.inspect(ctx, card, document.NewJudge(trust).NewCase(at), scanned)
+		rep = o.inspectWith(ctx, held.Chip, held.Reopen, document.NewJudge(trust).NewCase(at), scanned)
 	}
 	err = rep.print(out, o.json)
 	release(limit)
@@ -135,11 +135,19 @@ func (o *readOptions) run(ctx context.Context, in io.Reader, out, errs io.Writer
 
 // inspect reads and judges what answers at t.
 func (o *readOptions) inspect(ctx context.Context, t gate.Transmitter, kase gate.Case, scanned gate.Scan) *report {
-	begin := time.Now()
-	session := chip.New(t, chip.Options{})
+	session := openChip(t)
 	defer session.Close()
+	return o.inspectWith(ctx, session, nil, kase, scanned)
+}
+
+func openChip(t gate.Transmitter) gate.Chip { return chip.New(t, chip.Options{}) }
+
+// inspectWith reads and judges by a session, and by others where the document
+// is lifted and put back.
+func (o *readOptions) inspectWith(ctx context.Context, session gate.Chip, reopen func(context.Context) (gate.Chip, error), kase gate.Case, scanned gate.Scan) *report {
+	begin := time.Now()
 	defer kase.Wipe()
-	result := gate.Inspect(ctx, session, kase, scanned, gate.InspectOptions{Full: o.full})
+	result := gate.Inspect(ctx, session, kase, scanned, gate.InspectOptions{Full: o.full, Reopen: reopen})
 	return newReport(result, o.profile(), time.Since(begin), o.full, o.personal)
 }
 
@@ -249,7 +257,7 @@ func (o *readOptions) busy(ctx context.Context) error {
 
 // connect keeps lanes off the reader and powers its card. release gives both
 // back, until the given time at the latest; it may always be called.
-func (o *readOptions) connect(ctx context.Context, name string) (gate.Card, func(time.Time), error) {
+func (o *readOptions) connect(ctx context.Context, name string) (*gate.Reopener, func(time.Time), error) {
 	nothing := func(time.Time) {}
 	lock, err := pcsc.Lock(o.runtime, name)
 	if err != nil {
@@ -260,13 +268,15 @@ func (o *readOptions) connect(ctx context.Context, name string) (gate.Card, func
 	reader := pcsc.New(pcsc.Config{Reader: name, Exclusive: !o.shared, Log: slog.New(slog.DiscardHandler)})
 	go func() { ended <- reader.Run(watch) }()
 	card, err := o.power(ctx, reader)
+	held := &gate.Reopener{Cards: reader, OpenChip: openChip}
+	if err == nil {
+		held.Card, held.Chip = card, openChip(card)
+	}
 	release := func(limit time.Time) {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			if card != nil {
-				_ = card.Close() // the report is out; the daemon resets what is left
-			}
+			_ = held.Release() // the report is out; the daemon resets what is left
 			stop()
 			<-ended
 			_ = lock.Release()
@@ -280,7 +290,7 @@ func (o *readOptions) connect(ctx context.Context, name string) (gate.Card, func
 		release(time.Now().Add(readTail))
 		release = nothing
 	}
-	return card, release, err
+	return held, release, err
 }
 
 // power connects to the card as soon as the reader's watch sees it.

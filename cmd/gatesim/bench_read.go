@@ -189,8 +189,9 @@ func median(v []float64) float64 {
 
 func (b *benchSum) conclude() {
 	var ratios []float64
-	cpuOK := true
+	cpuOK, possible := true, true
 	for _, l := range b.Lines {
+		possible = possible && l.Ratio >= 1 // faster than the least time: the list is wrong
 		if share := l.CPUMS / l.CPUMax; share > b.CPUShare {
 			b.CPUShare, b.CPUName = share, l.Name
 		}
@@ -207,7 +208,7 @@ func (b *benchSum) conclude() {
 	if len(ratios) > 0 {
 		b.MedianRatio = median(ratios)
 	}
-	b.OK = cpuOK && b.MedianRatio <= medianRatio && b.WorstRatio <= worstRatio && b.AllocMax <= allocLimit
+	b.OK = possible && cpuOK && b.MedianRatio <= medianRatio && b.WorstRatio <= worstRatio && b.AllocMax <= allocLimit
 }
 
 func (b *benchSum) print(out io.Writer) {

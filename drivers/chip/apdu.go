@@ -156,7 +156,12 @@ func (s *Session) protected(ctx context.Context, step string, c command) (r resp
 	if s.sm == nil {
 		return response{}, false, fault(gate.ChipNonsense, gate.CodeSecureMessaging, step, 0, errNotOpened)
 	}
-	r, err = s.transmit(ctx, step, s.sm.wrap(c))
+	apdu := s.sm.protect(c)
+	if s.reads.then != nil {
+		s.sm.prepare(*s.reads.then)
+		s.reads.then = nil
+	}
+	r, err = s.transmit(ctx, step, apdu)
 	if err != nil {
 		return response{}, false, err
 	}

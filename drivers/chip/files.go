@@ -64,6 +64,9 @@ type reading struct {
 	cut       int  // how much an answer brought that brought too little
 	reopened  int
 	lost      int // the read by which the session was lost
+	// then is the command that will follow the next one, if that is answered
+	// in full.
+	then *command
 	// ahead holds the first bytes of a file that were read early, to prove
 	// chip authentication.
 	ahead     []byte
@@ -95,20 +98,6 @@ func (r *reading) loses(ne int) {
 func (r *reading) forget() {
 	clear(r.ahead)
 	r.ahead, r.aheadFile = nil, gate.FileNone
-}
-
-// apply takes over what is known of the type of chip.
-func (s *Session) apply(t traits) {
-	r := &s.reads
-	if t.chunk > 0 {
-		r.chunk = min(s.opts.MaxRead, t.chunk)
-		r.worked = r.chunk
-	}
-	r.plain = max(r.plain, t.plain)
-	r.extended, r.exact, r.shortEF = r.extended || t.extended, r.exact || t.exact, t.shortEF
-	if t.short {
-		r.noExtended()
-	}
 }
 
 // largest is how much one read may ask for now.
@@ -151,30 +140,6 @@ func (s *Session) smaller(ne int) []int {
 		}
 	}
 	return sizes
-}
-
-// remember keeps what is known of the type of chip for the next document. Where
-// a session was lost by a read, the next one tries a smaller one; where
-// nothing was read, nothing is known; what ended in nonsense is forgotten.
-func (s *Session) remember() {
-	switch {
-	case s.kind == (kind{}):
-		return
-	case s.dead != nil && s.dead.Kind == gate.ChipNonsense:
-		s.opts.Memory.drop(s.kind)
-		return
-	case s.reads.worked == 0 && s.reads.lost == 0:
-		return
-	}
-	r := s.reads
-	t := traits{chunk: r.chunk, extended: r.extended, short: r.shortOnly, exact: r.exact, shortEF: r.shortEF}
-	switch {
-	case r.lost > 1024:
-		t = traits{chunk: 1024, extended: true, shortEF: r.shortEF}
-	case r.lost > maxProtectedShort:
-		t = traits{chunk: maxProtectedShort, short: true, shortEF: r.shortEF}
-	}
-	s.opts.Memory.keep(s.kind, t)
 }
 
 // ReadFile reads one whole file under secure messaging: as many bytes as its
@@ -326,14 +291,15 @@ func (r fileRead) rest(buf []byte, total int) ([]byte, error) {
 
 // next reads up to want bytes at offset, at least one.
 func (r fileRead) next(offset, want int) ([]byte, error) {
-	want = min(want, r.largest())
-	odd := offset > maxEvenOffset
-	if !odd {
-		want = min(want, maxEvenOffset+1-offset)
-	}
+	odd, rest := offset > maxEvenOffset, want
+	want = r.piece(offset, rest)
 	var tries []command
 	for _, n := range r.smaller(want) {
 		tries = append(tries, readAt(offset, n))
+	}
+	if rest > want {
+		then := readAt(offset+want, r.piece(offset+want, rest-want))
+		r.reads.then = &then
 	}
 	got, refused, err := r.ranged(r.ctx, r.step, tries, r.selectIt)
 	switch {
@@ -355,6 +321,15 @@ func (r fileRead) next(offset, want int) ([]byte, error) {
 	}
 	r.sized(len(data), want, refused)
 	return data, nil
+}
+
+// piece is how much of what is left from offset on one read asks for.
+func (r fileRead) piece(offset, left int) int {
+	n := min(left, r.largest())
+	if offset <= maxEvenOffset {
+		n = min(n, maxEvenOffset+1-offset)
+	}
+	return n
 }
 
 // sized learns from a read that brought n bytes where want were asked for. A

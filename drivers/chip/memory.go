@@ -4,6 +4,8 @@ import (
 	"crypto/sha256"
 	"slices"
 	"sync"
+
+	"gateagent/gate"
 )
 
 // Memory keeps what sessions have learned about types of chips: how long a
@@ -113,4 +115,42 @@ func (m *Memory) drop(k kind) {
 func (m *Memory) forget(k kind) {
 	delete(m.types, k)
 	m.order = slices.DeleteFunc(m.order, func(o kind) bool { return o == k })
+}
+
+// apply takes over what is known of the type of chip.
+func (s *Session) apply(t traits) {
+	r := &s.reads
+	if t.chunk > 0 {
+		r.chunk = min(s.opts.MaxRead, t.chunk)
+		r.worked = r.chunk
+	}
+	r.plain = max(r.plain, t.plain)
+	r.extended, r.exact, r.shortEF = r.extended || t.extended, r.exact || t.exact, t.shortEF
+	if t.short {
+		r.noExtended()
+	}
+}
+
+// remember keeps what is known of the type of chip for the next document. Where
+// a session was lost by a read, the next one tries a smaller one; where
+// nothing was read, nothing is known; what ended in nonsense is forgotten.
+func (s *Session) remember() {
+	switch {
+	case s.kind == (kind{}):
+		return
+	case s.dead != nil && s.dead.Kind == gate.ChipNonsense:
+		s.opts.Memory.drop(s.kind)
+		return
+	case s.reads.worked == 0 && s.reads.lost == 0:
+		return
+	}
+	r := s.reads
+	t := traits{chunk: r.chunk, extended: r.extended, short: r.shortOnly, exact: r.exact, shortEF: r.shortEF}
+	switch {
+	case r.lost > 1024:
+		t = traits{chunk: 1024, extended: true, shortEF: r.shortEF}
+	case r.lost > maxProtectedShort:
+		t = traits{chunk: maxProtectedShort, short: true, shortEF: r.shortEF}
+	}
+	s.opts.Memory.keep(s.kind, t)
 }

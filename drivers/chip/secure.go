@@ -33,6 +33,7 @@ type secure struct {
 	encKey []byte
 	macKey []byte
 	ssc    []byte // send sequence counter, one block wide
+	ready  *prepared
 }
 
 // newSecure starts a session with keys derived from a shared secret; the
@@ -46,6 +47,7 @@ func newSecure(u suite, secret, ssc []byte) *secure {
 
 // wipe overwrites the keys; the expanded key of the cipher is only released.
 func (m *secure) wipe() {
+	m.settle()
 	clear(m.encKey)
 	clear(m.macKey)
 	clear(m.ssc)

@@ -76,10 +76,11 @@ func (s *safeBuffer) bytes() []byte {
 }
 
 // card is a virtual chip as a connected card. After left commands it is torn
-// out; 0 means never.
+// out and does not come back; 0 means never.
 type card struct {
 	c    *chip.Chip
 	left int
+	torn bool
 }
 
 func (c *card) Transmit(ctx context.Context, apdu []byte) ([]byte, error) {
@@ -87,6 +88,9 @@ func (c *card) Transmit(ctx context.Context, apdu []byte) ([]byte, error) {
 		return nil, err
 	}
 	if c.left--; c.left == 0 {
+		c.torn = true
+	}
+	if c.torn {
 		return nil, fmt.Errorf("transmit: %w", gate.ErrCardGone)
 	}
 	if out := c.c.Process(apdu); out != nil {

@@ -204,7 +204,7 @@ func (l *lobby) visits(idCard, passport func(...doc.Option) *doc.Document) {
 		{"cloned chip", qr, laid(idCard(doc.With(doc.Clone)).ChipConfig()), wire.OutcomeRefer, gate.CodeProofWrong},
 		{"unknown issuer", qr, laid(idCard(doc.With(doc.UnknownIssuer)).ChipConfig()), wire.OutcomeRefer, gate.CodeNoCSCA},
 		{"chip that answers with somebody's data", zone, laid(lies), wire.OutcomeRefer, 0},
-		{"torn out", qr, &card{c: chip.New(citizen.ChipConfig()), left: 15}, wire.OutcomeAbort, gate.CodeChipGone},
+		{"torn out", qr, &card{c: chip.New(citizen.ChipConfig()), left: 10}, wire.OutcomeAbort, gate.CodeChipGone},
 	} {
 		d := l.visit(v.present, v.card).Decision
 		if d.Outcome != v.outcome || v.reason != 0 && !slices.Contains(d.Reasons, uint32(v.reason)) {

@@ -1,12 +1,14 @@
 package document
 
 import (
+	"bytes"
 	"math/big"
 	"strings"
 	"testing"
 
 	"gateagent/gate"
 	"gateagent/internal/ber"
+	"gateagent/match/document/defect"
 	"gateagent/match/document/pki"
 	"gateagent/sim/chip"
 	"gateagent/sim/doc"
@@ -126,6 +128,46 @@ func TestReplacedSigner(t *testing.T) {
 			t.Fatal(name)
 		}
 	}
+}
+
+// An object that names its signer wrongly is mended by a list that knows the
+// right one, from the object itself or from the folder.
+func TestWrongSignerIdentifier(t *testing.T) {
+	real := signerOf(t, "VNM")
+	ds := must[*pki.Certificate](t)(pki.ParseCertificate(real.Certificate))
+	wrong := *real
+	wrong.Serial = new(big.Int).Xor(real.Serial, big.NewInt(1))
+	misnamed := func(so doc.SecurityObject) []byte {
+		card := must[*doc.Document](t)(world().VietnamID(holder, func(f *doc.Profile) { f.SOD = so }))
+		sod := card.File(chip.FileSOD)
+		at := bytes.LastIndex(sod, ds.Serial) // no signature covers the identifier
+		sod = clone(sod)
+		sod[at+len(ds.Serial)-1] ^= 1
+		return sod
+	}
+	right := doc.KnownDefect{OID: defect.OIDList + ".2.4", Parameter: ber.Make(0x80, ds.KeyID())}
+	j := knowing(t, listing(t, 1, doc.Defect{Signer: &wrong, Known: []doc.KnownDefect{right}}))
+	for name, c := range map[string]struct {
+		judge *Judge
+		so    doc.SecurityObject
+		want  string
+	}{
+		"no list":                  {trusting(t), doc.SecurityObject{}, "sod.signature=U/1305 ds.signature=U/1305"},
+		"list":                     {j, doc.SecurityObject{}, "sod=S ds.signature=S ds=S"},
+		"list, no certificate":     {j, doc.SecurityObject{NoSigner: true}, "sod.signature=U/1305"},
+		"list, signature is wrong": {j, doc.SecurityObject{BadSign: true}, "sod.signature=F/1303"},
+	} {
+		r := report{}
+		r.add(c.judge.NewCase(now).SecurityObject(misnamed(c.so))...)
+		r.expect(t, c.want)
+		if t.Failed() {
+			t.Fatal(name)
+		}
+	}
+	j.trust.Load().signers.add(ds)
+	r := report{}
+	r.add(j.NewCase(now).SecurityObject(misnamed(doc.SecurityObject{NoSigner: true}))...)
+	r.expect(t, "sod=S ds.signature=S ds=S")
 }
 
 // Chip proofs whose keys others know fail; those that are known to fail accuse

@@ -135,7 +135,10 @@ type Inventory struct {
 func (t *Trust) Inventory(at time.Time) Inventory {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	out := Inventory{At: at, Signers: len(t.signers.byID)}
+	out := Inventory{
+		At: at, Signers: len(t.signers.byID),
+		Certificates: []CertificateInfo{}, CRLs: []CRLInfo{}, DefectLists: []DefectListInfo{}, Unused: []FileInfo{}, // for programs: never null
+	}
 	for _, list := range t.byName {
 		for _, c := range list {
 			out.Certificates = append(out.Certificates, t.describe(c, at))

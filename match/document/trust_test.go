@@ -338,33 +338,11 @@ func TestGermanMasterList(t *testing.T) {
 	if trust.Certificates() != 588+1 || log.count() != 0 {
 		t.Errorf("%d certificates, log %q", trust.Certificates(), log)
 	}
-	anchors, links, loose := 0, 0, []string{}
+	// Each certificate is trusted, or a reason says why not. Of the fourteen,
+	// twelve are link certificates from a CSCA whose own certificate the list
+	// does not hold (no certificate of the list verifies them), and two are
+	// cross certificates between Bermuda and the United Kingdom.
 	begin = time.Now()
-	for _, list := range trust.byName {
-		for _, c := range list {
-			switch {
-			case !trust.isProven(c):
-				loose = append(loose, c.cert.Subject.Country)
-			case signsItself(c.cert):
-				anchors++
-			default:
-				links++
-			}
-		}
-	}
-	t.Logf("%d anchors, %d proven links, %d not proven %v in %v", anchors, links, len(loose), loose, time.Since(begin))
-	if anchors != 375+1 || links != 199 {
-		t.Errorf("%d anchors, %d links", anchors, links)
-	}
-}
-
-// Each of the 588 certificates is trusted, or a reason says why not. Of the
-// fourteen, twelve are link certificates from a CSCA whose own certificate the
-// list does not hold (no certificate of the list verifies them), and two are
-// cross certificates between Bermuda and the United Kingdom.
-func TestGermanMasterListReasons(t *testing.T) {
-	de := authority(t, "D")
-	trust, _ := load(t, map[string][]byte{"DE.ml": signList(t, de, germanList(t)), "de.cer": de.Certificate})
 	got := map[string]int{}
 	for _, c := range trust.Inventory(now.Now).Certificates {
 		got[c.Role]++
@@ -380,7 +358,7 @@ func TestGermanMasterListReasons(t *testing.T) {
 			t.Errorf("%d are %s, want %d", got[what], what, n)
 		}
 	}
-	t.Log(got)
+	t.Logf("%v in %v", got, time.Since(begin))
 }
 
 func TestUnknownAlgorithms(t *testing.T) {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"math"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -11,7 +13,6 @@ import (
 	"gateagent/gate"
 	"gateagent/match/face/picture"
 	"gateagent/match/face/worker"
-	sim "gateagent/sim/face"
 )
 
 func turned(yaw float64) worker.Look {
@@ -91,7 +92,10 @@ func follow(c *light, begin time.Time, paint func(at time.Duration, screen func(
 func TestLight(t *testing.T) {
 	begin := time.Now()
 	chance := 0
-	const rounds = 400
+	rounds := 400
+	if race {
+		rounds = 40
+	}
 	for range rounds {
 		noise := func(v [3]float64) [3]float64 {
 			for i := range v {
@@ -127,7 +131,7 @@ func TestLight(t *testing.T) {
 			chance++
 		}
 	}
-	t.Logf("a recording of another sequence passes %.1f %%", 100*float64(chance)/rounds)
+	t.Logf("a recording of another sequence passes %.1f %%", 100*float64(chance)/float64(rounds))
 	if chance > rounds/10 {
 		t.Errorf("a recording of another sequence passes %d times of %d", chance, rounds)
 	}
@@ -233,20 +237,31 @@ func challenged(t *testing.T, kind ChallengePolicy, portrait []byte, play func(g
 	return one.Compare(ctx, gate.Portrait{Format: "jpeg", Image: portrait})
 }
 
-// Sizes of drawn pictures: small, because drawing is slow.
-const filmWide, filmHigh = 320, 240
+// album holds pictures of people who do not exist, see sim/face.
+const album = "../../sim/face/testdata"
 
-func filmed(p sim.Person, yaw float64, screen [3]float64) *picture.Picture {
-	return drawn(sim.Draw(p, sim.Shot{Behind: sim.Hall, Size: 0.2, Yaw: yaw, LightFrom: 15, Noise: 0.1, Screen: screen}, filmWide, filmHigh))
-}
-
-func drawnPortrait(t *testing.T, p sim.Person) []byte {
+func plateFile(t *testing.T, name string) []byte {
 	t.Helper()
-	raw, err := sim.Portrait(p, 240, 308, 88)
+	raw, err := os.ReadFile(filepath.Join(album, name+".jpg"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return raw
+}
+
+func plate(t *testing.T, name string) *picture.Picture {
+	t.Helper()
+	p, err := picture.Decode(plateFile(t, name), picture.JPEG, picture.DefaultLimits())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// poses gives the plates of somebody by the side to which they turn; the right
+// of the picture is 1, and the left of who is seen.
+func poses(t *testing.T, who string) map[float64]*picture.Picture {
+	return map[float64]*picture.Picture{1: plate(t, who+"-left"), 0: plate(t, who+"-front"), -1: plate(t, who+"-right")}
 }
 
 // toward is the sign of the yaw that a hint asks for.
@@ -263,14 +278,9 @@ func toward(h gate.FaceHint) float64 {
 // A person turns the head when asked; a photograph can be turned as far as a
 // hand can, and is none; nor is somebody else's head that takes its place.
 func TestTurnIsRequired(t *testing.T) {
-	cast := sim.Cast()
-	me, portrait := cast[0], drawnPortrait(t, cast[0])
-	front := filmed(me, 0, [3]float64{})
-	sides := map[float64]*picture.Picture{-1: filmed(me, -25, [3]float64{}), 0: front, 1: filmed(me, 25, [3]float64{})}
-	paper := sim.Paper(me, filmHigh)
-	held := func(s sim.Sheet) *picture.Picture { return drawn(sim.Hold(paper, s, 1, filmWide, filmHigh)) }
-	sheets := map[float64]*picture.Picture{-1: held(sim.Sheet{Turn: -40}), 0: held(sim.Sheet{}), 1: held(sim.Sheet{Turn: 40})}
-	strangers := map[float64]*picture.Picture{-1: filmed(cast[1], -25, [3]float64{}), 0: sheets[0], 1: filmed(cast[1], 25, [3]float64{})}
+	portrait, sides, sheets, strangers := plateFile(t, "a-portrait"), poses(t, "a"), poses(t, "print"), poses(t, "b")
+	front := sides[0]
+	strangers[0] = sheets[0]
 	answer := func(by map[float64]*picture.Picture) func(gate.FaceHint, time.Duration) *picture.Picture {
 		return func(h gate.FaceHint, since time.Duration) *picture.Picture {
 			if side := toward(h); since > 300*time.Millisecond {
@@ -309,15 +319,13 @@ func TestTurnIsRequired(t *testing.T) {
 
 // A head before the screen is lit by it; a film that is fed in is not.
 func TestLightIsRequired(t *testing.T) {
-	me := sim.Cast()[0]
-	portrait := drawnPortrait(t, me)
-	dark, white := filmed(me, 0, [3]float64{}), filmed(me, 0, [3]float64{0.15, 0.15, 0.15})
+	portrait, dark, white := plateFile(t, "a-portrait"), plate(t, "a-front"), plate(t, "a-lit")
 	shots := map[gate.FaceHint]*picture.Picture{"": white}
 	for _, h := range glows { // light adds up
 		rgb, _ := h.Glow()
-		c, p := linear(rgb), picture.New(filmWide, filmHigh)
+		c, p := linear(rgb), picture.New(white.Width, white.Height)
 		for i := range p.Pix {
-			p.Pix[i] = byte(float64(dark.Pix[i]) + c[i%3]*(float64(white.Pix[i])-float64(dark.Pix[i])))
+			p.Pix[i] = byte(max(0, min(255, float64(dark.Pix[i])+c[i%3]*(float64(white.Pix[i])-float64(dark.Pix[i])))))
 		}
 		shots[h] = p
 	}

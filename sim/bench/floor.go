@@ -62,12 +62,15 @@ func (l *list) padded(n int) int { return (n/l.block + 1) * l.block }
 
 // plain is a command outside secure messaging: header, Lc and data, Le.
 func (l *list) plain(name string, data int, le bool, answer, steps int) {
-	n := 4
+	n, width := 4, 1
+	if data > 255 { // extended length: three bytes of Lc, two of Le
+		n, width = n+2, 2
+	}
 	if data > 0 {
 		n += 1 + data
 	}
 	if le {
-		n++
+		n += width
 	}
 	l.out = append(l.out, Command{Name: name, Out: n, In: answer + 2, Steps: steps})
 }
@@ -129,20 +132,48 @@ const (
 	macToken    = 8
 )
 
-// pace is PACE with generic mapping over a curve of size bytes (ICAO 9303-11
-// section 4.4.4). The chip computes a key pair and an agreement in the mapping
-// and once more in the key agreement.
-func (l *list) pace(size, nonce int) {
-	point := object(object(1 + 2*size))
-	token := object(object(macToken))
+// pace is PACE with public values of size bytes (ICAO 9303-11 section 4.4.4).
+// With the generic mapping the chip computes a key pair and an agreement for
+// the mapping and once more for the key agreement.
+func (l *list) pace(size int) {
 	l.plain("PACE: MSE:Set AT", protocolOID+passwordRef, false, 0, 0)
-	l.plain("PACE: nonce", object(0), true, object(object(nonce)), 0)
-	l.plain("PACE: mapping", point, true, point, 2)
+	l.plain("PACE: nonce", object(0), true, object(object(aes)), 0)
+	l.plain("PACE: mapping", object(object(size)), true, object(object(size)), 2)
 	l.keys(l.model.PACE / 2)
-	l.plain("PACE: key agreement", point, true, point, 2)
+	l.agreement(size, 0)
+}
+
+// agreement is what every mapping ends with; more is what stands beside the
+// chip's token.
+func (l *list) agreement(size, more int) {
+	l.plain("PACE: key agreement", object(object(size)), true, object(object(size)), 2)
 	l.keys(l.model.PACE / 2)
-	l.plain("PACE: tokens", token, true, token, 0)
+	l.plain("PACE: tokens", object(object(macToken)), true, object(object(macToken)+more), 0)
 	l.block = aes
+}
+
+// integrated is PACE with integrated mapping (section 4.4.3.3.2), nonces of
+// both sides of n bytes: the chip maps them by one operation.
+func (l *list) integrated(size, n int) {
+	l.plain("PACE: MSE:Set AT", protocolOID+passwordRef, false, 0, 0)
+	l.plain("PACE: nonce", object(0), true, object(object(n)), 0)
+	l.plain("PACE: integrated mapping", object(object(n)), true, object(object(0)), 1)
+	l.agreement(size, 0)
+}
+
+// mapped is PACE with chip authentication mapping (section 4.4.3.5): a proof of
+// the length of the order comes with the token, which costs the chip one
+// operation, and EF.CardSecurity is needed to judge it.
+func (l *list) mapped(size, order int) {
+	l.block = aes
+	proof := object(l.padded(order))
+	l.block = 0
+	l.plain("PACE: MSE:Set AT", protocolOID+passwordRef, false, 0, 0)
+	l.plain("PACE: nonce", object(0), true, object(object(aes)), 0)
+	l.plain("PACE: mapping", object(object(size)), true, object(object(size)), 2)
+	l.agreement(size, proof)
+	l.out[len(l.out)-1].Steps = 1
+	l.content("EF.CardSecurity", len(l.doc.ChipConfig().MasterFiles[chip.FileCardSecurity]))
 }
 
 // bac is basic access control (section 4.3), with the application selected
@@ -160,11 +191,11 @@ func (l *list) application() {
 	l.protected("SELECT application", false, len(chip.AID()), 0, 0, 0)
 }
 
-// chipAuth is chip authentication with AES over a curve of size bytes (section
-// 6.2.4.2). The first read after it proves the new session.
+// chipAuth is chip authentication with AES and public values of size bytes
+// (section 6.2.4.2). The first read after it proves the new session.
 func (l *list) chipAuth(size int) {
 	l.protected("CA: MSE:Set AT", false, protocolOID, 0, 0, 0)
-	l.protected("CA: GENERAL AUTHENTICATE", false, object(object(1+2*size)), 256, object(0), 1)
+	l.protected("CA: GENERAL AUTHENTICATE", false, object(object(size)), 256, object(0), 1)
 	l.keys(l.model.ChipAuth)
 }
 
@@ -180,8 +211,9 @@ const evenEnd = 0x8000
 // file reads a whole file: its beginning by short identifier, which needs no
 // selection, and the rest in as large pieces as go. Nobody knows how long a
 // file is before its beginning was read, so that asks for a whole piece.
-func (l *list) file(name string, id uint16) {
-	size := len(l.doc.File(id))
+func (l *list) file(name string, id uint16) { l.content(name, len(l.doc.File(id))) }
+
+func (l *list) content(name string, size int) {
 	for at := 0; at < size; {
 		n := min(l.chunk, size-at)
 		if at < evenEnd {

@@ -81,27 +81,48 @@ func passport(opts ...doc.Option) func(*doc.World) (*doc.Document, error) {
 	return func(w *doc.World) (*doc.Document, error) { return w.Passport(w.Foreigner(0), opts...) }
 }
 
-// Lengths of a coordinate and of the nonce by cipher (ICAO 9303-11 section
-// 4.4.3.3: as many blocks as the key needs).
+// Lengths of public values: uncompressed points, and the integers of RFC 5114
+// section 2.3.
 const (
-	p256, p384, p512, p521   = 32, 48, 64, 66
-	nonce128, nonce256       = 16, 32
-	whole                    = 0x7EFF
-	shortAES, shortDES, some = 223, 231, 4096
+	p256, p384, p512, p521 = 1 + 2*32, 1 + 2*48, 1 + 2*64, 1 + 2*66
+	dh2048                 = 256
 )
 
+// Lengths of reads: what a short answer holds with AES and 3DES, what most
+// chips here state, and what a chip that states 7FFF is asked for, with room
+// for secure messaging.
+const shortAES, shortDES, some, whole = 223, 231, 4096, 0x7EFF
+
 // chipAuthCase is what a passport or card with PACE and chip authentication
-// needs.
-func chipAuthCase(size, nonce int) func(*list) {
+// needs; size is that of its public values.
+func chipAuthCase(size int) func(*list) {
 	return func(l *list) {
 		l.cardAccess()
-		l.pace(size, nonce)
-		l.application()
-		l.securityObject()
-		l.groups(14)
-		l.chipAuth(size)
-		l.groups(1, 2)
+		l.pace(size)
+		l.afterPACE(size)
 	}
+}
+
+func (l *list) afterPACE(size int) {
+	l.application()
+	l.securityObject()
+	l.groups(14)
+	l.chipAuth(size)
+	l.groups(1, 2)
+}
+
+func integratedCase(l *list) {
+	l.cardAccess()
+	l.integrated(p521, 32)
+	l.afterPACE(p521)
+}
+
+func mappedCase(l *list) {
+	l.cardAccess()
+	l.mapped(p256, 32)
+	l.application()
+	l.securityObject()
+	l.groups(1, 2)
 }
 
 // activeAuthCase is what a passport with BAC and active authentication needs;
@@ -139,7 +160,7 @@ func Profiles() []Profile {
 			f.ActiveAuth = doc.Algorithm{RSA: bits, Hash: crypto.SHA256}
 		}
 	}
-	usual := chipAuthCase(p256, nonce128)
+	usual := chipAuthCase(p256)
 	return []Profile{
 		{Name: "vnm-card", CAN: true, make: card(), model: m, floor: usual, chunk: some},
 		{Name: "eu-passport", make: passport(), model: m, floor: usual, chunk: some},
@@ -159,10 +180,17 @@ func Profiles() []Profile {
 			make: passport(quirks(chip.Quirks{MaxRead: 1024, TooLongLoses: true, TooLongStatus: 0x6700}), withoutATRInfo)},
 		{Name: "long-reads", make: passport(quirks(chip.Quirks{})), model: m, floor: usual, chunk: whole, alter: longReads},
 		{Name: "slow-chip", CAN: true, make: card(), model: chip.Slow(), floor: usual, chunk: some},
-		{Name: "p384", make: passport(strong(chip.AES256, "P-384")...), model: m, floor: chipAuthCase(p384, nonce256), chunk: some},
-		{Name: "p521", make: passport(strong(chip.AES256, "P-521")...), model: m, floor: chipAuthCase(p521, nonce256), chunk: some, Wide: true},
+		{Name: "p384", make: passport(strong(chip.AES256, "P-384")...), model: m, floor: chipAuthCase(p384), chunk: some},
+		{Name: "p521", make: passport(strong(chip.AES256, "P-521")...), model: m, floor: chipAuthCase(p521), chunk: some, Wide: true},
 		{Name: "brainpool512", make: passport(strong(chip.AES256, "brainpoolP512r1")...), model: m,
-			floor: chipAuthCase(p512, nonce256), chunk: some, Wide: true},
+			floor: chipAuthCase(p512), chunk: some, Wide: true},
+		{Name: "integrated-p521", model: m, floor: integratedCase, chunk: some, Wide: true, make: passport(
+			doc.PACEOffers(doc.PACE{Cipher: chip.AES256, Curve: "P-521", Mapping: chip.IntegratedMapping}),
+			doc.ChipAuthWith(doc.ChipAuth{Cipher: chip.AES256, Curve: "P-521"}))},
+		{Name: "mapping", model: m, floor: mappedCase, chunk: some, make: passport(
+			doc.PACEOffers(doc.PACE{Cipher: chip.AES128, Curve: "brainpoolP256r1", Mapping: chip.ChipAuthMapping}), doc.ChipAuthWith())},
+		{Name: "dh-2048", model: m, floor: chipAuthCase(dh2048), chunk: some, make: passport(
+			doc.PACEOffers(doc.PACE{Cipher: chip.AES128, Group: 2}), doc.ChipAuthWith(doc.ChipAuth{Cipher: chip.AES128, Group: 2}))},
 		{Name: "dg2-40k", make: passport(doc.PortraitSize(40000)), model: m, floor: usual, chunk: some},
 	}
 }

@@ -62,6 +62,9 @@ func (d *Document) File(id uint16) []byte { return d.card.Files[id] }
 // CardAccess gives EF.CardAccess; nil when the chip has none.
 func (d *Document) CardAccess() []byte { return d.card.MasterFiles[chip.FileCardAccess] }
 
+// CardSecurity gives EF.CardSecurity; nil when the chip has none.
+func (d *Document) CardSecurity() []byte { return d.card.MasterFiles[chip.FileCardSecurity] }
+
 // builder gathers what one document needs while it is made.
 type builder struct {
 	person Person

@@ -78,29 +78,32 @@ func scalar(rand io.Reader, c *ec.Curve) (*big.Int, error) {
 }
 
 // makeRSA multiplies two primes; keys of 1536 bits and more are made of
-// primes of 512 bits (RFC 8017 section 3.1 allows more than two), which are
+// primes of 256 bits (RFC 8017 section 3.1 allows more than two), which are
 // found much sooner and make no difference to whoever verifies.
 func (k *key) makeRSA(rand io.Reader) error {
 	sizes, top := []int{k.alg.RSA / 2, k.alg.RSA - k.alg.RSA/2}, 2
 	if k.alg.RSA >= 1536 {
-		sizes, top = nil, 4
-		for left := k.alg.RSA; left > 0; left -= 512 {
-			sizes = append(sizes, min(left, 512))
+		sizes, top = nil, 6
+		for left := k.alg.RSA; left > 0; left -= 256 {
+			sizes = append(sizes, min(left, 256))
 		}
 	}
-	one := big.NewInt(1)
+	one, e := big.NewInt(1), big.NewInt(int64(k.alg.exponent()))
 	for {
 		n, phi, seen := big.NewInt(1), big.NewInt(1), map[string]bool{}
 		for _, bits := range sizes {
-			p, err := prime(rand, bits, top)
-			if err != nil {
-				return err
+			p := one
+			for new(big.Int).Mod(p, e).Cmp(one) == 0 { // such a prime spoils the whole key
+				var err error
+				if p, err = prime(rand, bits, top); err != nil {
+					return err
+				}
 			}
 			seen[p.String()] = true
 			n.Mul(n, p)
 			phi.Mul(phi, new(big.Int).Sub(p, one))
 		}
-		k.n, k.d = n, new(big.Int).ModInverse(big.NewInt(int64(k.alg.exponent())), phi)
+		k.n, k.d = n, new(big.Int).ModInverse(e, phi)
 		if k.d != nil && len(seen) == len(sizes) && n.BitLen() == k.alg.RSA {
 			return nil
 		}

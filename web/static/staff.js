@@ -60,6 +60,7 @@ function draw(v) {
     vital("central", v.uplink_up ? "connected" : "not connected", v.uplink_up ? "" : "warn"),
     vital("results waiting", String(v.queue_depth)),
     vital("allowlist", !l.Present ? "none" : `v${l.Version}, ${ago(l.Issued)} old${expired ? ", expired" : ""}`, !l.Present || expired ? "bad" : ""),
+    vital("time", timeFrom(v.clock || {}), !v.clock?.trusted ? "bad" : v.clock.source === "assumed" ? "warn" : ""),
     vital("policy", v.policy || "none", v.policy ? "" : "bad"));
   $("faceoff").hidden = !v.face_off;
   $("help").hidden = !v.help;
@@ -67,6 +68,12 @@ function draw(v) {
   $("notices").replaceChildren(...(v.notices || []).map((n) => { const li = el("li", n.level); li.append(el("b", "", n.source), n.text); return li; }));
   drawTx(v);
   drawOpen(v.open || []);
+}
+// Where the time comes from, how old that is, and when it ends.
+function timeFrom(c) {
+  if (!c.trusted) return "not trusted";
+  const until = c.until ? `, ${ago(c.since)} ago, good until ${new Date(c.until).toLocaleString()}` : "";
+  return ({ kernel: "synchronised", held: "synchronised before", central: "from central", assumed: "assumed right" }[c.source] || c.source) + until;
 }
 function drawTx(v) {
   const decided = ["admitted", "see_staff", "try_again", "help_coming"].includes(v.stage) || (v.reasons || []).length > 0;
@@ -78,7 +85,7 @@ function drawTx(v) {
   if (!v.tx) out.append(el("span", "none", "Nobody is at the gate."));
   else if (decided) {
     const words = { admit: "Admitted", refer: "Referred to staff", abort: "Interrupted, may try again" };
-    out.append(words[v.outcome], el("small", "", (v.reasons || []).map((c) => codeOf(c).Text).join("; ") || (v.passage ? "passage: " + v.passage.replace("_", " ") : "all checks passed")));
+    out.append(words[v.outcome], el("small", "", (v.reasons || []).map((c) => codeOf(c).Text).join("; ") || (v.clone_unproven ? "by the face at the stricter threshold: the chip offers no proof that it is no copy" : v.passage ? "passage: " + v.passage.replace("_", " ") : "all checks passed")));
   } else out.append(el("span", "", stages[v.stage] || v.stage));
   $("checks").replaceChildren(...(v.checks || []).map(checkLine));
   drawFace(v.face_result);

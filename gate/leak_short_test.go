@@ -1,0 +1,5 @@
+//go:build !soak
+
+package gate_test
+
+const leakReads = 200
