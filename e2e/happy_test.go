@@ -10,6 +10,8 @@ import (
 
 	_ "github.com/mattn/go-sqlite3" // reads copies of the outbox
 
+	"gateagent/central/ca"
+	"gateagent/central/enrol"
 	"gateagent/gate"
 	"gateagent/gate/wire"
 	"gateagent/sim/kiosk"
@@ -46,26 +48,40 @@ func (w *witness) opened() {
 	}
 }
 
-// rows reads the records of an outbox's database file.
+// rows reads the records of an outbox's database file, which central can open
+// and nobody else.
 func rows(t testing.TB, file string) []wire.Record {
 	t.Helper()
+	authority, err := ca.Open(filepath.Join(root, "central", enrol.CAFolder))
+	if err != nil {
+		t.Fatal(err)
+	}
+	opener := authority.Opener()
 	db, err := sql.Open("sqlite3", "file:"+file)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	found, err := db.Query(`SELECT body FROM result ORDER BY number`)
+	found, err := db.Query(`SELECT kiosk, epoch, number, prev, body FROM result, meta ORDER BY number`)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer found.Close()
 	var out []wire.Record
 	for found.Next() {
-		var body []byte
-		if err := found.Scan(&body); err != nil {
+		var name, epoch string
+		var e wire.Entry
+		if err := found.Scan(&name, &epoch, &e.Number, &e.Prev, &e.Body); err != nil {
 			t.Fatal(err)
 		}
-		rec, err := wire.DecodeRecord(body)
+		if !wire.IsSealed(e.Body) {
+			t.Errorf("result %d lies in clear on the kiosk's disk", e.Number)
+		}
+		plain, err := opener.Open(name, epoch, e.Number, e.Prev, e.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rec, err := wire.DecodeRecord(plain)
 		if err != nil {
 			t.Fatal(err)
 		}
