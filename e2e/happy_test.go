@@ -50,9 +50,9 @@ func (w *witness) opened() {
 
 // rows reads the records of an outbox's database file, which central can open
 // and nobody else.
-func rows(t testing.TB, file string) []wire.Record {
+func rows(t testing.TB, c *kiosk.Central, file string) []wire.Record {
 	t.Helper()
-	authority, err := ca.Open(filepath.Join(root, "central", enrol.CAFolder))
+	authority, err := ca.Open(filepath.Join(c.Dir(), enrol.CAFolder))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,7 +116,7 @@ func TestOneTraveller(t *testing.T) {
 		if copies != i+1 || err != nil {
 			t.Fatalf("the gate opened %d times, expected %d (%v)", copies, i+1, err)
 		}
-		at := rows(t, filepath.Join(w.to, fmt.Sprint(copies), "outbox.db"))
+		at := rows(t, central, filepath.Join(w.to, fmt.Sprint(copies), "outbox.db"))
 		last := at[len(at)-1]
 		if last.Kind != wire.KindDecision || last.Tx != v.Tx || last.Decision.Outcome != wire.OutcomeAdmit {
 			t.Errorf("when the gate opened, the newest committed record was %s of %s, not the admission %s", last.Kind, last.Tx, v.Tx)
