@@ -55,6 +55,9 @@ func TestSealedResults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := b.Sign(k.id.Signing); err != nil {
+		t.Fatal(err)
+	}
 	key, _, err := reg.Store.SigningKey(t.Context(), "k1")
 	if err != nil {
 		t.Fatal(err)
@@ -88,6 +91,9 @@ func TestSealedResults(t *testing.T) {
 		if (len(r.Body) == 0) != expired || (r.Record == nil) != (expired || shut) || (r.Facts.Outcome == "") != shut || !expired && !bytes.Equal(r.Body, entries[i].Body) {
 			t.Errorf("result %d: %+v", r.Number, r)
 		}
+	}
+	if a, err := reg.Store.Audit(t.Context(), "k1"); err != nil || len(a.Faults) != 0 || a.Results != 6 || a.Expired != 2 {
+		t.Errorf("audit: %+v %v", a, err)
 	}
 	if !bytes.Equal(again, b.Chain) {
 		t.Error("the chain does not verify after bodies were deleted")

@@ -166,7 +166,7 @@ func TestSealedRescue(t *testing.T) {
 // A body whose time is over goes, acknowledged or not; the chain verifies, as
 // a batch and over a restart, and what is younger stays.
 func TestExpire(t *testing.T) {
-	key, _ := sealKeys(t)
+	key, opener := sealKeys(t)
 	o := open(t, Config{Seal: key, Retention: 24 * time.Hour})
 	for n := range 700 {
 		rec := admit(n)
@@ -174,6 +174,13 @@ func TestExpire(t *testing.T) {
 		appendAll(t, o, rec)
 	}
 	before := all(t, o, 0)
+	plain, err := opener.Open(kiosk, o.Queue().Epoch, 1, before[0].Prev, before[0].Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if rec, err := wire.DecodeRecord(plain); err != nil || !rec.DeleteAt.Equal(rec.At.Add(24*time.Hour)) {
+		t.Errorf("deletion date %v (%v)", rec, err)
+	}
 	if n, err := o.Expire(t.Context(), time.Unix(1_700_000_000+600*60, 0).Add(24*time.Hour)); err != nil || n != 600 {
 		t.Fatalf("%d bodies went (%v), want 600", n, err)
 	}

@@ -146,11 +146,11 @@ func (v *verification) read(cmd *cobra.Command, kiosk, epoch string, e wire.Entr
 func centralCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "central",
-		Short: "At central: take carried results in",
+		Short: "At central: take carried results in, prove what is stored",
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(centralImport())
+	cmd.AddCommand(centralImport(), centralVerify())
 	return cmd
 }
 
@@ -195,7 +195,46 @@ results again when it is online, which does no harm either.`,
 	return cmd
 }
 
-// importTimeout bounds the import of one file.
+func centralVerify() *cobra.Command {
+	var f centralFlags
+	cmd := &cobra.Command{
+		Use:   "verify --central DIR",
+		Short: "Name what was removed or altered in the stored results",
+		Long: `Checks every stored hash, the chain over them, and under the newest of each
+kiosk and epoch the signature of the kiosk. Results whose time is over are
+proven by their hashes. It may run beside the service.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			f.limit = importTimeout
+			return f.open(cmd, func(ctx context.Context, r *enrol.Registry) error {
+				kiosks, err := r.List(ctx)
+				if err != nil {
+					return err
+				}
+				faults := 0
+				for _, k := range kiosks {
+					a, err := r.Store.Audit(ctx, k.Name)
+					if err != nil {
+						return fmt.Errorf("kiosk %s: %w", k.Name, err)
+					}
+					for _, fault := range a.Faults {
+						fmt.Fprintf(cmd.ErrOrStderr(), "kiosk %s, %s\n", k.Name, fault)
+					}
+					faults += len(a.Faults)
+					fmt.Fprintf(cmd.ErrOrStderr(), "kiosk %s: %d results, %d of them with an expired body, %d faults\n", k.Name, a.Results, a.Expired, len(a.Faults))
+				}
+				if faults > 0 {
+					return fmt.Errorf("the stored results were tampered with or are damaged: %d faults", faults)
+				}
+				return nil
+			})
+		},
+	}
+	f.register(cmd)
+	return cmd
+}
+
+// importTimeout bounds work on all of the results.
 const importTimeout = time.Hour
 
 func writeAcks(path string, acks []*wire.Ack) error {

@@ -107,6 +107,9 @@ func TestCarriedResults(t *testing.T) {
 			if n, read := stored(t, centre); n != 120 || read != 120 {
 				t.Errorf("central holds %d and reads %d", n, read)
 			}
+			if _, told := gatectl(t, 0, "central", "verify", "--central", centre); !strings.Contains(told, "120 results") {
+				t.Errorf("central's results: %s", told)
+			}
 			gatectl(t, 0, "outbox", "acknowledge", file("a"), "--state", state)
 			status, _ := gatectl(t, 0, "outbox", "status", "--state", state, "--json")
 			if !strings.Contains(status, `"last":120,"acknowledged":120`) {

@@ -2,7 +2,10 @@ package wire
 
 import (
 	"bytes"
+	"crypto/ed25519"
+	"encoding/json"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 )
@@ -136,6 +139,25 @@ func TestSealKeyForms(t *testing.T) {
 		if _, err := ParseOpenKey(bad); err == nil {
 			t.Errorf("%q is taken for a private key", bad)
 		}
+	}
+}
+
+func TestBundleWithoutSealingKey(t *testing.T) {
+	if _, err := ParseBundle([]byte(`{"v":1,"kiosk":"k1"}`)); err == nil || !strings.Contains(err.Error(), "gatectl kiosk renew") {
+		t.Errorf("an older bundle: %v", err)
+	}
+	_, key, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := Bundle{V: BundleVersion, Kiosk: "k1", Broker: []string{"tls://h:1"}}
+	b.Sign(key)
+	data, err := json.Marshal(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ParseBundle(data); err == nil || !strings.Contains(err.Error(), "sealing key") {
+		t.Errorf("a bundle whose key was taken out: %v", err)
 	}
 }
 
