@@ -99,7 +99,8 @@ func work(host *disk.Host, variant string) ([]disk.Event, error) {
 	}
 	var o *Outbox
 	open := func() error {
-		o, err = Open(context.Background(), Config{Dir: dir, Kiosk: kiosk, MinFree: -1, KeepAge: -1, Timeout: time.Minute, vfs: "powercut"})
+		seal, _ := fixedKeys()
+		o, err = Open(context.Background(), Config{Dir: dir, Kiosk: kiosk, Seal: seal, MinFree: -1, KeepAge: -1, Timeout: time.Minute, vfs: "powercut"})
 		if err != nil {
 			return err
 		}
@@ -204,7 +205,8 @@ func (w *told) after(ctx context.Context, image disk.Image) (l ledger, err error
 	if err := image.Save(filepath.Join(dir, dbFolder)); err != nil {
 		return l, err
 	}
-	o, err := Open(ctx, Config{Dir: dir, Kiosk: kiosk, MinFree: -1, KeepAge: -1, Timeout: time.Minute})
+	seal, _ := fixedKeys()
+	o, err := Open(ctx, Config{Dir: dir, Kiosk: kiosk, Seal: seal, MinFree: -1, KeepAge: -1, Timeout: time.Minute})
 	if err != nil {
 		return l, err
 	}
@@ -224,6 +226,7 @@ func (w *told) after(ctx context.Context, image disk.Image) (l ledger, err error
 // count compares the rows with what Append said.
 func (w *told) count(ctx context.Context, o *Outbox, q wire.Queue) (l ledger, err error) {
 	rows := make(map[uint64]string)
+	_, opener := fixedKeys()
 	at := q.Acknowledged
 	chain := []byte(nil)
 	for {
@@ -238,7 +241,11 @@ func (w *told) count(ctx context.Context, o *Outbox, q wire.Queue) (l ledger, er
 			l.reordered++
 		}
 		for _, e := range entries {
-			rows[e.Number] = string(e.Body)
+			plain, err := opener.Open(kiosk, q.Epoch, e.Number, e.Prev, e.Body)
+			if err != nil {
+				return l, err
+			}
+			rows[e.Number] = string(plain)
 			if chain, err = wire.ChainNext(kiosk, q.Epoch, e.Number, e.Prev, e.Hash); err != nil {
 				return l, err
 			}

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -18,6 +19,15 @@ func sealKeys(t testing.TB) (*wire.SealKey, *wire.Opener) {
 	k, err := wire.NewOpenKey(wire.SuiteX25519)
 	if err != nil {
 		t.Fatal(err)
+	}
+	return k.Public(), wire.NewOpener(k)
+}
+
+// fixedKeys are the same at every call, for tests whose ends lie far apart.
+func fixedKeys() (*wire.SealKey, *wire.Opener) {
+	k, err := wire.ParseOpenKey("x25519 " + strings.Repeat("5a", 32))
+	if err != nil {
+		panic(err)
 	}
 	return k.Public(), wire.NewOpener(k)
 }
