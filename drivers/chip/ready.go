@@ -3,37 +3,34 @@ package chip
 import "bytes"
 
 // prepared is the command that will follow if the running one is answered in
-// full, protected while the chip still works on that one. It is sent only when
-// just this command is wanted at just this count, which is known once the
-// answer has been proven; otherwise it is thrown away, and nobody has seen it.
+// full, protected before that one is sent. It is sent only when just this
+// command is wanted at just this count, which is known once the answer has been
+// proven; otherwise it is thrown away, and nobody has seen it.
 type prepared struct {
-	done    chan struct{}
 	command command
 	before  []byte // the counter when it is wanted
 	after   []byte // the counter once it is sent
 	apdu    []byte
 }
 
-// prepare protects the command after next beside the transmission. The counter
-// stands at the command that is about to be sent.
+// prepare protects the command after the one that is about to be sent, at whose
+// count the counter stands. That takes some microseconds: beside the
+// transmission, on a thread of its own, it would cost a multiple of them.
 func (m *secure) prepare(c command) {
-	m.settle()
+	m.take()
 	twin := *m
 	twin.ready = nil
 	twin.ssc = bytes.Clone(m.ssc)
 	twin.count() // the answer in between
-	p := &prepared{done: make(chan struct{}), command: c, before: bytes.Clone(twin.ssc)}
+	p := &prepared{command: c, before: bytes.Clone(twin.ssc)}
+	p.apdu = twin.wrap(c)
+	p.after = twin.ssc
 	m.ready = p
-	go func() {
-		defer close(p.done)
-		p.apdu = twin.wrap(c)
-		p.after = twin.ssc
-	}()
 }
 
 // protect gives the protected command: the prepared one where it is that.
 func (m *secure) protect(c command) []byte {
-	p := m.settle()
+	p := m.take()
 	if p == nil || !bytes.Equal(p.before, m.ssc) || !p.command.same(c) {
 		return m.wrap(c)
 	}
@@ -41,13 +38,10 @@ func (m *secure) protect(c command) []byte {
 	return p.apdu
 }
 
-// settle waits for what is being prepared and takes it.
-func (m *secure) settle() *prepared {
+// take gives what was prepared, once.
+func (m *secure) take() *prepared {
 	p := m.ready
-	if p != nil {
-		<-p.done
-		m.ready = nil
-	}
+	m.ready = nil
 	return p
 }
 

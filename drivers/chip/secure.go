@@ -47,7 +47,7 @@ func newSecure(u suite, secret, ssc []byte) *secure {
 
 // wipe overwrites the keys; the expanded key of the cipher is only released.
 func (m *secure) wipe() {
-	m.settle()
+	m.take()
 	clear(m.encKey)
 	clear(m.macKey)
 	clear(m.ssc)
