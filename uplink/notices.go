@@ -102,6 +102,9 @@ func (u *Uplink) pathNotices() []gate.Notice {
 	if u.current != nil && (len(u.routes) > 1 || u.current.metered()) {
 		note("info", sourcePath, "central is reached over %s%s", u.current.Name, u.current.leftText())
 	}
+	if problem := u.budgets.Problem(); problem != "" {
+		note("warning", sourceBudget, "the bytes used are not written down and would be forgotten at a restart: %s", problem)
+	}
 	for _, r := range u.routes {
 		if len(u.routes) > 1 && r != u.current && r.known && !r.works {
 			note("warning", sourcePath, "path %s does not work: %s", r.Name, reason(r.problem))
