@@ -73,6 +73,7 @@ var alarmNames = map[string]string{
 	store.AlarmRevoked:   "Revoked kiosk still tries",
 	store.AlarmUnknown:   "Unknown kiosk",
 	store.AlarmFormat:    "Unreadable message",
+	store.AlarmFlood:     "Kiosk floods central",
 }
 
 // kioskView is one kiosk in the overview.

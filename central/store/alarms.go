@@ -14,6 +14,7 @@ const (
 	AlarmRevoked   = "revoked"   // a revoked kiosk still tries
 	AlarmUnknown   = "unknown"   // a certificate or topic of nobody who is enrolled
 	AlarmFormat    = "format"    // a message that cannot be read
+	AlarmFlood     = "flood"     // a kiosk sends more than any has to say
 )
 
 // Alarm is something that an operator must see. Alarms of one kiosk and kind
