@@ -187,6 +187,41 @@ func TestInterfaceIsMissing(t *testing.T) {
 	w.k.drained(w.c)
 }
 
+// A path on which nothing happens is not taken for a dead one: both kinds of
+// broker give the sign of life that they are asked for.
+func TestIdlePathStays(t *testing.T) {
+	t.Parallel()
+	for name, make := range map[string]func(*testing.T, *pki) broker{
+		"mosquitto":   func(t *testing.T, p *pki) broker { return newMosquitto(t, p) },
+		"nats-server": func(t *testing.T, p *pki) broker { return newNATS(t, p) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := newPKI(t)
+			b := make(t, p)
+			b.start(t)
+			k := newMachine(t, p.identity(t, b.addr()))
+			k.cfg.Heartbeat = time.Minute
+			h := newProxy(t, b.addr())
+			k.cfg.Paths = []uplink.Path{{Name: "a", Brokers: []string{"tls://" + h.l.Addr().String()}}, {Name: "b", Brokers: []string{"tls://127.0.0.1:1"}}}
+			k.run()
+			eventually(t, "connected", k.up.Up)
+			time.Sleep(500 * time.Millisecond)
+			dialled, before := h.dialled.Load(), h.passed.Load()
+			const idle = 6 * time.Second
+			for end := time.Now().Add(idle); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+				if !k.up.Up() {
+					t.Fatalf("given up while idle: %v", k.up.Notices())
+				}
+			}
+			if n := h.dialled.Load() - dialled; n != 0 {
+				t.Errorf("%d new connections while idle", n)
+			}
+			t.Logf("an idle path costs %d bytes a second", (h.passed.Load()-before)/int64(idle/time.Second))
+		})
+	}
+}
+
 func TestPathsAreChecked(t *testing.T) {
 	t.Parallel()
 	w := newWays(t, 2, nil)

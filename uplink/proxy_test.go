@@ -20,6 +20,8 @@ type holeProxy struct {
 	shut   bool
 	open   map[net.Conn]bool
 	passed atomic.Int64 // bytes in both directions
+
+	dialled atomic.Int64 // connections that were taken
 }
 
 // refuse cuts every connection, and each new one.
@@ -76,6 +78,7 @@ func newProxy(t *testing.T, to string) *holeProxy {
 			if err != nil {
 				return
 			}
+			h.dialled.Add(1)
 			out, err := net.Dial("tcp", to)
 			if err == nil && !h.keep(in) {
 				err = out.Close()
