@@ -81,7 +81,7 @@ func newProxy(t *testing.T, to string) *holeProxy {
 			h.dialled.Add(1)
 			out, err := net.Dial("tcp", to)
 			if err == nil && !h.keep(in) {
-				err = out.Close()
+				_ = out.Close()
 				_ = in.Close()
 				continue
 			}
