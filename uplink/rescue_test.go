@@ -31,7 +31,7 @@ func TestDamagedOutbox(t *testing.T) {
 	defer c.leave()
 	k.run()
 	eventually(t, "the old epoch is sent as far as it is whole, and the new one after it", func() bool {
-		// Between the damage and what is saved of it nothing waits.
+		// The rescue goes on beside the work: between the two nothing waits.
 		sent, err := filepath.Glob(filepath.Join(k.dir, "outbox.damaged-*", "sent"))
 		return err == nil && len(sent) == 1 && k.box.Depth() == 0 && k.box.Queue().Epoch != old
 	})
