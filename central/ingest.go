@@ -57,7 +57,8 @@ type message struct {
 }
 
 func newIngest(st *store.Store, authority *ca.Authority, log *slog.Logger) *ingest {
-	in := &ingest{store: st, ca: authority, now: time.Now, log: log, charge: func(string, float64) bool { return true },
+	in := &ingest{store: st, ca: authority, now: time.Now, log: log,
+		charge: func(string, float64) bool { return true },
 		commit: make(chan store.Batch, queued), alarm: make(chan store.Alarm, alarmsQueued)}
 	for i := range in.lane {
 		in.lane[i] = make(chan message, queued)

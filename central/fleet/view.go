@@ -67,13 +67,13 @@ type alarmView struct {
 }
 
 var alarmNames = map[string]string{
+	store.AlarmFlood:     "Kiosk floods central",
 	store.AlarmConflict:  "Contradicting results",
 	store.AlarmSignature: "Wrong signature",
 	store.AlarmForeign:   "Results on another kiosk's topic",
 	store.AlarmRevoked:   "Revoked kiosk still tries",
 	store.AlarmUnknown:   "Unknown kiosk",
 	store.AlarmFormat:    "Unreadable message",
-	store.AlarmFlood:     "Kiosk floods central",
 }
 
 // kioskView is one kiosk in the overview.

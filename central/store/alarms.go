@@ -8,13 +8,13 @@ import (
 
 // Kinds of alarms.
 const (
+	AlarmFlood     = "flood"     // a kiosk sends more than any has to say
 	AlarmConflict  = "conflict"  // one number, two contents
 	AlarmSignature = "signature" // a batch that the kiosk's key did not sign
 	AlarmForeign   = "foreign"   // a batch on another kiosk's topic
 	AlarmRevoked   = "revoked"   // a revoked kiosk still tries
 	AlarmUnknown   = "unknown"   // a certificate or topic of nobody who is enrolled
 	AlarmFormat    = "format"    // a message that cannot be read
-	AlarmFlood     = "flood"     // a kiosk sends more than any has to say
 )
 
 // Alarm is something that an operator must see. Alarms of one kiosk and kind
