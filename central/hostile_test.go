@@ -172,6 +172,33 @@ func TestHostileWriter(t *testing.T) {
 	})
 }
 
+// The control: with access rules that give everybody everything the same
+// attempts are heard.
+func TestHostileIsHeardWithoutRules(t *testing.T) {
+	t.Parallel()
+	dir, addr := t.TempDir(), freeAddr(t)
+	broker := "tls://" + addr
+	mosquittoWith(t, registry(t, dir), addr, []byte("topic readwrite #\npattern readwrite #\n"))
+	c := start(t, dir, broker)
+	victim := enrolKiosk(t, c.reg, "victim", broker).connect(t)
+	s := newSpy(t, enrolKiosk(t, c.reg, "evil", broker))
+	if err := settled(s.k.conn.Subscribe("#", 1, nil)); err != nil {
+		t.Fatal(err)
+	}
+	b := victim.next(t, 1)
+	victim.send(t, b)
+	victim.acked(t, 1, b.Chain)
+	s.say(t, wire.Topic("victim", wire.TopicAck), 1, true)
+	for _, want := range []string{wire.Topic("victim", wire.TopicResults), wire.Topic("victim", wire.TopicAck), marker} {
+		eventually(t, want+" is heard", func() bool { return strings.Contains(strings.Join(s.all(), "\n"), want) })
+	}
+	// And still nothing is believed: the forged acknowledgement has no
+	// signature, and central's books hold what the victim signed.
+	if n := len(c.results(t, "victim")); n != 1 {
+		t.Errorf("%d results", n)
+	}
+}
+
 // dieWithoutAWord connects and cuts the connection, so that the last will is
 // due.
 func dieWithoutAWord(t *testing.T, o *mqtt.ClientOptions, conf *tls.Config) {
@@ -221,7 +248,7 @@ func TestHostileClientID(t *testing.T) {
 	})
 }
 
-// It floods, each way for two seconds: garbage, true batches again and again,
+// It floods, each way for a second: garbage, true batches again and again,
 // heartbeats, as large as may be and larger, many connections, and one that
 // never reads. Another kiosk's results arrive all the same, in bounded time.
 func TestHostileFlood(t *testing.T) {
@@ -247,7 +274,7 @@ func TestHostileFlood(t *testing.T) {
 			// A kiosk of its own each: a kiosk that flooded is not listened to
 			// for a while.
 			f := newFlood(t, enrolKiosk(t, c.reg, fmt.Sprintf("evil%d", i), broker))
-			ctx, cancel := context.WithTimeout(t.Context(), 1500*time.Millisecond)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			f.wg.Go(func() { way.run(f, ctx) })
 			var took []time.Duration
 			for ctx.Err() == nil {

@@ -326,6 +326,12 @@ func mosquitto(t *testing.T, reg *enrol.Registry) string {
 // mosquittoAt starts it on an address and gives a way to end it early.
 func mosquittoAt(t *testing.T, reg *enrol.Registry, addr string) (kill func()) {
 	t.Helper()
+	return mosquittoWith(t, reg, addr, nil)
+}
+
+// mosquittoWith starts it with other access rules, where they are given.
+func mosquittoWith(t *testing.T, reg *enrol.Registry, addr string, rules []byte) (kill func()) {
+	t.Helper()
 	bin, err := exec.LookPath("mosquitto")
 	if err != nil {
 		if bin, err = exec.LookPath("/usr/sbin/mosquitto"); err != nil {
@@ -336,6 +342,9 @@ func mosquittoAt(t *testing.T, reg *enrol.Registry, addr string) (kill func()) {
 	files, err := reg.BrokerFiles(t.Context(), []string{"127.0.0.1"}, time.Now())
 	if err != nil {
 		t.Fatal(err)
+	}
+	if rules != nil {
+		files["acl"] = rules
 	}
 	_, port, _ := strings.Cut(addr, ":")
 	// As the page for operators has it.
