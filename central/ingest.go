@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"gateagent/central/ca"
+	"gateagent/central/intake"
 	"gateagent/central/store"
 	"gateagent/gate/wire"
 )
@@ -36,6 +37,7 @@ const (
 type ingest struct {
 	store *store.Store
 	ca    *ca.Authority
+	open  *wire.Opener
 	send  func(topic string, payload []byte)
 	// charge notes what a kiosk made central do for nothing.
 	charge func(kiosk string, cost float64) bool
@@ -57,7 +59,7 @@ type message struct {
 }
 
 func newIngest(st *store.Store, authority *ca.Authority, log *slog.Logger) *ingest {
-	in := &ingest{store: st, ca: authority, now: time.Now, log: log,
+	in := &ingest{store: st, ca: authority, open: authority.Opener(), now: time.Now, log: log,
 		charge: func(string, float64) bool { return true },
 		commit: make(chan store.Batch, queued), alarm: make(chan store.Alarm, alarmsQueued)}
 	for i := range in.lane {
@@ -137,7 +139,7 @@ func (in *ingest) verify(ctx context.Context, from <-chan message) error {
 // Why a message is refused. Each is an alarm of its own kind.
 var (
 	errForeign = errors.New("the batch names another kiosk than its topic")
-	errRevoked = errors.New("the kiosk is revoked")
+	errRevoked = intake.ErrRevoked
 )
 
 // judge decodes and verifies one message.
@@ -161,33 +163,7 @@ func (in *ingest) judge(ctx context.Context, m message) (*store.Batch, error) {
 	if err := b.Verify(key); err != nil {
 		return nil, err
 	}
-	out := &store.Batch{Batch: b, SigningKey: key, Received: m.at, Facts: make([]store.Facts, len(b.Entries))}
-	for i := range b.Entries {
-		out.Facts[i] = facts(b.Entries[i].Body)
-	}
-	return out, nil
-}
-
-// facts reads what the fleet page shows. A body of another form is stored all
-// the same: the chain proves it, and it may be read elsewhere.
-func facts(body []byte) store.Facts {
-	r, err := wire.DecodeRecord(body)
-	if err != nil {
-		return store.Facts{}
-	}
-	f := store.Facts{Kind: r.Kind, Tx: r.Tx}
-	switch {
-	case r.Decision != nil:
-		f.Outcome = r.Decision.Outcome
-		if len(r.Decision.Reasons) > 0 {
-			f.Reason = r.Decision.Reasons[0]
-		}
-	case r.Passage != nil:
-		f.Outcome, f.Reason = r.Passage.Result, r.Passage.Code
-	case r.Resolution != nil:
-		f.Outcome = r.Resolution.Outcome
-	}
-	return f
+	return intake.Read(b, key, in.open, m.at), nil
 }
 
 // refuse raises the alarm that fits.
@@ -296,6 +272,9 @@ func (in *ingest) acknowledge(batches []store.Batch, verdicts []store.Verdict) {
 		case v.Conflicts > 0:
 			in.log.Error("results contradict what is stored; both are kept, nothing is acknowledged",
 				"kiosk", b.Kiosk, "epoch", b.Epoch, "first", b.First, "last", b.Last, "conflicts", v.Conflicts)
+		case v.Unreadable > 0:
+			in.log.Error("results cannot be opened; they are kept as they came, and acknowledged",
+				"kiosk", b.Kiosk, "epoch", b.Epoch, "first", b.First, "last", b.Last, "unreadable", v.Unreadable)
 		case v.Gap:
 			in.log.Warn("results arrive with a gap; the kiosk is told where to go on", "kiosk", b.Kiosk, "have", v.Number, "first", b.First)
 		}

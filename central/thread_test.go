@@ -27,7 +27,7 @@ type agent struct {
 func startAgent(t *testing.T, id *wire.Identity) *agent {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	out, err := offline.Open(ctx, offline.Config{Dir: t.TempDir(), Kiosk: id.Name, Log: slog.New(slog.DiscardHandler), KeepAge: time.Hour, KeepBytes: 1 << 20})
+	out, err := offline.Open(ctx, offline.Config{Dir: t.TempDir(), Kiosk: id.Name, Seal: id.SealTo, Log: slog.New(slog.DiscardHandler), KeepAge: time.Hour, KeepBytes: 1 << 20})
 	if err != nil {
 		cancel()
 		t.Fatal(err)

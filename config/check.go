@@ -28,6 +28,7 @@ func check(c *Config, p *places) error {
 	}
 	checkGate(c, bad)
 	checkState(c, bad)
+	checkRecord(c, bad)
 	checkPolicy(c, bad)
 	checkFace(c, bad)
 	checkReader(c, bad)
@@ -80,6 +81,22 @@ func checkState(c *Config, bad fault) {
 		bad("state", 0, "max_bytes", "is less than 1MiB")
 	}
 }
+
+func checkRecord(c *Config, bad fault) {
+	switch c.Record.Level {
+	case "":
+		c.Record.Level = "full"
+	case "full", "standard", "basic":
+	default:
+		bad("record", 0, "level", "%q is none of \"full\", \"standard\", \"basic\"", c.Record.Level)
+	}
+	if c.Record.KeepDays < 0 || c.Record.KeepDays > maxKeepDays {
+		bad("record", 0, "keep_days", "lies outside 0 to %d", maxKeepDays)
+	}
+}
+
+// maxKeepDays is a hundred years.
+const maxKeepDays = 36500
 
 func checkPolicy(c *Config, bad fault) {
 	if c.Policy.Name == "" {
@@ -295,6 +312,11 @@ func checkFiles(c *Config, p *places) error {
 	for _, k := range c.List.Keys {
 		if _, err := os.Stat(k); err != nil {
 			bad("list", 0, "keys", "%v", err)
+		}
+	}
+	if k := c.Record.SealKey; k != "" {
+		if _, err := os.Stat(k); err != nil {
+			bad("record", 0, "seal_key", "%v", err)
 		}
 	}
 	return errors.Join(faults...)

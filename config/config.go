@@ -10,6 +10,7 @@ import "time"
 type Config struct {
 	Gate    Gate      `toml:"gate"`
 	State   State     `toml:"state"`
+	Record  Record    `toml:"record"`
 	Policy  Policy    `toml:"policy"`
 	Face    Face      `toml:"face"`
 	Clock   Clock     `toml:"clock"`
@@ -38,6 +39,13 @@ type State struct {
 	Dir      string `toml:"dir"`
 	Runtime  string `toml:"runtime"`   // lock files; empty: /run/gateagent
 	MaxBytes Bytes  `toml:"max_bytes"` // bound of the outbox; default 1 GiB
+}
+
+// Record says what is written down, and for how long.
+type Record struct {
+	Level    string `toml:"level"`     // "full" (default), "standard" or "basic"; gate/wire explains them
+	KeepDays int    `toml:"keep_days"` // records must be gone after so many days; 0: no such time
+	SealKey  string `toml:"seal_key"`  // file with the key that a kiosk without central seals to
 }
 
 // Policy says who may pass.

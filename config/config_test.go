@@ -43,7 +43,7 @@ func keysOf(t *testing.T) []string {
 			continue
 		}
 		key, _, _ := strings.Cut(rest, "\"")
-		tables := "gate state policy face clock reader scanner barrier trust list uplink web staff timing log operator clone_unproven path -"
+		tables := "gate state record policy face clock reader scanner barrier trust list uplink web staff timing log operator clone_unproven path -"
 		if !strings.Contains(" "+tables+" ", " "+key+" ") {
 			keys = append(keys, key)
 		}

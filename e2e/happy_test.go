@@ -10,6 +10,8 @@ import (
 
 	_ "github.com/mattn/go-sqlite3" // reads copies of the outbox
 
+	"gateagent/central/ca"
+	"gateagent/central/enrol"
 	"gateagent/gate"
 	"gateagent/gate/wire"
 	"gateagent/sim/kiosk"
@@ -46,26 +48,40 @@ func (w *witness) opened() {
 	}
 }
 
-// rows reads the records of an outbox's database file.
-func rows(t testing.TB, file string) []wire.Record {
+// rows reads the records of an outbox's database file, which central can open
+// and nobody else.
+func rows(t testing.TB, c *kiosk.Central, file string) []wire.Record {
 	t.Helper()
+	authority, err := ca.Open(filepath.Join(c.Dir(), enrol.CAFolder))
+	if err != nil {
+		t.Fatal(err)
+	}
+	opener := authority.Opener()
 	db, err := sql.Open("sqlite3", "file:"+file)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	found, err := db.Query(`SELECT body FROM result ORDER BY number`)
+	found, err := db.Query(`SELECT kiosk, epoch, number, prev, body FROM result, meta ORDER BY number`)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer found.Close()
 	var out []wire.Record
 	for found.Next() {
-		var body []byte
-		if err := found.Scan(&body); err != nil {
+		var name, epoch string
+		var e wire.Entry
+		if err := found.Scan(&name, &epoch, &e.Number, &e.Prev, &e.Body); err != nil {
 			t.Fatal(err)
 		}
-		rec, err := wire.DecodeRecord(body)
+		if !wire.IsSealed(e.Body) {
+			t.Errorf("result %d lies in clear on the kiosk's disk", e.Number)
+		}
+		plain, err := opener.Open(name, epoch, e.Number, e.Prev, e.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rec, err := wire.DecodeRecord(plain)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -100,7 +116,7 @@ func TestOneTraveller(t *testing.T) {
 		if copies != i+1 || err != nil {
 			t.Fatalf("the gate opened %d times, expected %d (%v)", copies, i+1, err)
 		}
-		at := rows(t, filepath.Join(w.to, fmt.Sprint(copies), "outbox.db"))
+		at := rows(t, central, filepath.Join(w.to, fmt.Sprint(copies), "outbox.db"))
 		last := at[len(at)-1]
 		if last.Kind != wire.KindDecision || last.Tx != v.Tx || last.Decision.Outcome != wire.OutcomeAdmit {
 			t.Errorf("when the gate opened, the newest committed record was %s of %s, not the admission %s", last.Kind, last.Tx, v.Tx)

@@ -202,7 +202,7 @@ func (k *killer) verify(how map[string]int) {
 	if err := k.Agent.Stop(); err != nil {
 		k.t.Error(err)
 	}
-	here := rows(k.t, filepath.Join(k.State(), "outbox", "outbox.db"))
+	here := rows(k.t, k.central, filepath.Join(k.State(), "outbox", "outbox.db"))
 	for i, rec := range here {
 		if !at[fmt.Sprint(all[0].epoch, i+1, rec.Kind, rec.Tx)] {
 			k.t.Errorf("record %d of the kiosk, %s of %s, is not at central", i+1, rec.Kind, rec.Tx)

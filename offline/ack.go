@@ -67,7 +67,7 @@ func (o *Outbox) readAfter(ctx context.Context, after uint64, maxEntries, maxByt
 			return nil, damage(fmt.Sprintf("result %d is missing", after+uint64(len(out))+1))
 		}
 		next, err := wire.ChainNext(o.cfg.Kiosk, o.head.epoch, e.Number, e.Prev, e.Hash)
-		if err != nil || !bytes.Equal(next, chain) || !bytes.Equal(e.Hash, wire.BodyHash(e.Body)) {
+		if err != nil || !bytes.Equal(next, chain) || !e.BodyFits() {
 			return nil, damage(fmt.Sprintf("result %d does not match its hashes", e.Number))
 		}
 		maxBytes -= wire.EncodedSize(len(e.Body))

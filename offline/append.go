@@ -14,7 +14,10 @@ import (
 // the gate stays shut; see the package comment for what it guarantees. The
 // same record may be tried again after any error and is stored once.
 func (o *Outbox) Append(ctx context.Context, rec wire.Record) (uint64, error) {
-	body, err := rec.Encode()
+	if o.cfg.Retention > 0 && rec.DeleteAt.IsZero() {
+		rec.DeleteAt = rec.At.Add(o.cfg.Retention).UTC().Truncate(time.Second)
+	}
+	plain, err := rec.Encode()
 	if err != nil {
 		return 0, fmt.Errorf("append to the outbox: %w", err)
 	}
@@ -24,7 +27,7 @@ func (o *Outbox) Append(ctx context.Context, rec wire.Record) (uint64, error) {
 		if n, ok := o.wasLate(rec); ok {
 			return n, nil
 		}
-		return o.appendHeld(work, rec, body, ctx.Err)
+		return o.appendHeld(work, rec, plain, ctx.Err)
 	}, o.lateAppend(rec))
 }
 
@@ -38,24 +41,24 @@ func (o *Outbox) lateAppend(rec wire.Record) func(uint64, error) {
 
 // appendHeld appends while the caller holds turn. gone says whether whoever
 // asked has left meanwhile: then nothing is committed any more.
-func (o *Outbox) appendHeld(ctx context.Context, rec wire.Record, body []byte, gone func() error) (uint64, error) {
+func (o *Outbox) appendHeld(ctx context.Context, rec wire.Record, plain []byte, gone func() error) (uint64, error) {
 	if err := o.ready(ctx); err != nil {
 		return 0, err
 	}
-	if err := o.checkRoom(ctx, isAdmission(rec), len(body)); err != nil {
+	if err := o.checkRoom(ctx, isAdmission(rec), len(plain)+o.sealing()); err != nil {
 		return 0, err
 	}
-	number, err := o.insert(ctx, rec, body, gone)
+	number, hash, err := o.insert(ctx, rec, plain, gone)
 	switch {
 	case err == nil:
 	case isDamage(err):
 		if err := o.replace(ctx, err); err != nil {
 			return 0, err
 		}
-		if number, err = o.insert(ctx, rec, body, gone); err != nil {
+		if number, _, err = o.insert(ctx, rec, plain, gone); err != nil {
 			return 0, err
 		}
-	case !o.landed(ctx, body):
+	case !o.landed(ctx, hash):
 		return 0, err
 	default:
 		number = o.head.last
@@ -82,18 +85,44 @@ func (o *Outbox) ready(ctx context.Context) error {
 	return err
 }
 
-// insert writes one record in one transaction.
-func (o *Outbox) insert(ctx context.Context, rec wire.Record, body []byte, gone func() error) (uint64, error) {
-	number, hash := o.head.last+1, wire.BodyHash(body)
+// sealing is by how much a record grows when it is sealed.
+func (o *Outbox) sealing() int {
+	if o.cfg.Seal == nil {
+		return 0
+	}
+	return o.cfg.Seal.Overhead()
+}
+
+// seal makes the body of a record at its place in the chain. Tried again, a
+// record is sealed anew.
+func (o *Outbox) seal(number uint64, plain []byte) ([]byte, error) {
+	if o.cfg.Seal == nil {
+		return plain, nil
+	}
+	if o.sealer == nil || o.sealed != o.head.epoch {
+		o.sealer, o.sealed = wire.NewSealer(o.cfg.Seal, o.cfg.Kiosk, o.head.epoch, o.cfg.Now), o.head.epoch
+	}
+	return o.sealer.Seal(number, o.head.chain, plain)
+}
+
+// insert writes one record in one transaction. hash is that of the body that
+// it tried to write.
+func (o *Outbox) insert(ctx context.Context, rec wire.Record, plain []byte, gone func() error) (number uint64, hash []byte, err error) {
+	number = o.head.last + 1
+	body, err := o.seal(number, plain)
+	if err != nil {
+		return 0, nil, err
+	}
+	hash = wire.BodyHash(body)
 	chain, err := wire.ChainNext(o.cfg.Kiosk, o.head.epoch, number, o.head.chain, hash)
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
 	// Until the commit is known, the memory may be behind the disk.
 	o.stale = true
 	tx, err := o.db.BeginTx(ctx, nil)
 	if err != nil {
-		return 0, err
+		return 0, hash, err
 	}
 	_, err = tx.ExecContext(ctx, `INSERT INTO result (number, at, prev, hash, chain, body) VALUES (?, ?, ?, ?, ?, ?)`,
 		number, rec.At.UnixMilli(), o.head.chain, hash, chain, body)
@@ -104,10 +133,10 @@ func (o *Outbox) insert(ctx context.Context, rec wire.Record, body []byte, gone 
 		err = gone()
 	}
 	if err != nil {
-		return 0, errors.Join(err, tx.Rollback())
+		return 0, hash, errors.Join(err, tx.Rollback())
 	}
 	if err := tx.Commit(); err != nil {
-		return 0, err
+		return 0, hash, err
 	}
 	o.stale = false
 	if o.head.acked == o.head.last {
@@ -119,12 +148,12 @@ func (o *Outbox) insert(ctx context.Context, rec wire.Record, body []byte, gone 
 	o.head.last, o.head.chain = number, chain
 	o.pages.grow(len(body))
 	o.publish()
-	return number, nil
+	return number, hash, nil
 }
 
 // landed finds out after a failed write whether the commit took effect all
 // the same: then the record is stored and saying otherwise would double it.
-func (o *Outbox) landed(ctx context.Context, body []byte) bool {
+func (o *Outbox) landed(ctx context.Context, hash []byte) bool {
 	before := o.head
 	if err := o.load(ctx); err != nil {
 		o.stale = true
@@ -133,7 +162,7 @@ func (o *Outbox) landed(ctx context.Context, body []byte) bool {
 	if o.head.last != before.last+1 {
 		return false
 	}
-	chain, err := wire.ChainNext(o.cfg.Kiosk, before.epoch, o.head.last, before.chain, wire.BodyHash(body))
+	chain, err := wire.ChainNext(o.cfg.Kiosk, before.epoch, o.head.last, before.chain, hash)
 	return err == nil && bytes.Equal(chain, o.head.chain)
 }
 

@@ -14,6 +14,12 @@
 // new database draws for itself, and each carries the hash of the one before,
 // so that a removed, altered or reordered record shows.
 //
+// With a key of Config.Seal each record is sealed before it is written: the
+// disk holds ciphertext and, in clear, when each record was made, the hashes,
+// and of what is still open the transaction, its time, gate, outcome and the
+// codes that staff are shown. The chain runs over the sealed bodies, so that
+// one whose time is over can be deleted and the chain still verifies.
+//
 // An admission stays open in the same database until a passage is appended
 // for it, a referral until a resolution is: both survive a restart.
 //
@@ -86,6 +92,13 @@ type Config struct {
 	Timeout time.Duration
 	// Now is the clock of grace periods and names; time.Now when nil.
 	Now func() time.Time
+
+	// Seal is the key to which records are sealed before they are written;
+	// nil writes them in clear.
+	Seal *wire.SealKey
+	// Retention is how long a body stays at most, acknowledged or not; 0 sets
+	// no end. Expire carries it out.
+	Retention time.Duration
 
 	// vfs is the file layer of SQLite under the database; its own when empty.
 	vfs string

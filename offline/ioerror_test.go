@@ -118,10 +118,14 @@ func (r *ioRun) check() error {
 	if len(entries) != ioRecords/2 {
 		return fmt.Errorf("%d records wait, want %d", len(entries), ioRecords/2)
 	}
+	_, opener := fixedKeys()
 	for _, e := range entries {
 		rec := workRecord(int(e.Number) - 1)
 		want, err := rec.Encode()
-		if err != nil || string(e.Body) != string(want) {
+		if err != nil {
+			return err
+		}
+		if got, err := opener.Open(kiosk, q.Epoch, e.Number, e.Prev, e.Body); err != nil || string(got) != string(want) {
 			return fmt.Errorf("result %d is another (%w)", e.Number, err)
 		}
 	}
@@ -140,6 +144,7 @@ func TestIOErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	random := rand.New(rand.NewPCG(seeded(t), 2))
+	seal, _ := fixedKeys()
 	runs, refusals, failures, bad := 0, 0, 0, 0
 	for _, ops := range [][]disk.Op{{disk.Write}, {disk.Sync}, {disk.Read}, {disk.Truncate, disk.Delete}} {
 		for _, stuck := range []bool{false, true} {
@@ -149,7 +154,7 @@ func TestIOErrors(t *testing.T) {
 				}
 				dir := t.TempDir()
 				r := &ioRun{t: t, d: host.New(filepath.Join(dir, dbFolder)),
-					cfg: Config{Dir: dir, Kiosk: kiosk, MinFree: -1, KeepAge: -1, Timeout: time.Minute, vfs: "failing"}}
+					cfg: Config{Dir: dir, Kiosk: kiosk, Seal: seal, MinFree: -1, KeepAge: -1, Timeout: time.Minute, vfs: "failing"}}
 				r.d.Fail(n, stuck, ops...)
 				if err := r.run(); err != nil {
 					bad++

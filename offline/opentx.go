@@ -42,12 +42,13 @@ func addOpen(ctx context.Context, tx *sql.Tx, rec wire.Record, number uint64) er
 	if isAdmission(rec) {
 		kind = openAdmission
 	}
-	// Only what the desk shows: no reference to the document stays longer
-	// than the result itself.
-	d := *rec.Decision
-	d.DocRef, d.Issuer, d.DocType, d.PhaseMS = "", "", "", nil
-	rec.Decision = &d
-	body, err := rec.Encode()
+	// Only what the desk shows, since this lies in clear where the record
+	// itself is sealed.
+	open := wire.Record{
+		V: rec.V, Kind: rec.Kind, Tx: rec.Tx, Gate: rec.Gate, At: rec.At, ClockTrusted: rec.ClockTrusted,
+		Decision: &wire.Decision{Outcome: rec.Decision.Outcome, Reasons: rec.Decision.Reasons},
+	}
+	body, err := open.Encode()
 	if err != nil {
 		return err
 	}

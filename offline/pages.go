@@ -152,8 +152,11 @@ func (s *pageScan) cell(page []byte, at int) (id uint64, cols [][]byte, err erro
 		return 0, nil, errCell
 	}
 	size, n := varint(page[at:])
+	if n == 0 || size > 2*wire.MaxBody {
+		return 0, nil, errCell
+	}
 	id, m := varint(page[at+n:])
-	if n == 0 || m == 0 || size > wire.MaxBody*2 {
+	if m == 0 {
 		return 0, nil, errCell
 	}
 	payload, err := s.payload(page, at+n+m, int(size))
@@ -161,7 +164,7 @@ func (s *pageScan) cell(page []byte, at int) (id uint64, cols [][]byte, err erro
 		return 0, nil, err
 	}
 	head, n := varint(payload)
-	if n == 0 || head > uint64(len(payload)) {
+	if n == 0 || head < uint64(n) || head > uint64(len(payload)) {
 		return 0, nil, errCell
 	}
 	body := payload[head:]

@@ -79,6 +79,7 @@ func (c connector) Driver() driver.Driver                        { return c.driv
 // the index of its log in memory: no shared memory file that needs disk space.
 var pragmas = []struct{ name, set, want string }{
 	{"locking_mode", "EXCLUSIVE", "exclusive"},
+	{"synchronous", "FULL", "2"}, // for the first write as well, that of the next line
 	{"journal_mode", "WAL", "wal"},
 	{"synchronous", "FULL", "2"},
 	{"trusted_schema", "OFF", "0"},

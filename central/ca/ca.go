@@ -1,7 +1,7 @@
 // Package ca is central's small certification authority: the CA under which
 // kiosks, the broker and the fleet page show certificates, the key that signs
-// acknowledgements, and the key of document references. It keeps them in one
-// folder and knows nothing of who is enrolled.
+// acknowledgements, the key of document references, and the keys to which
+// kiosks seal results. It keeps them in one folder and knows nothing of who is enrolled.
 package ca
 
 import (
@@ -49,6 +49,7 @@ type Authority struct {
 	key    *ecdsa.PrivateKey
 	ack    ed25519.PrivateKey
 	record []byte
+	open   map[wire.Suite]*wire.OpenKey
 }
 
 // Open reads the CA in dir and makes it on first use. Two processes may open
@@ -72,7 +73,7 @@ func Open(dir string) (*Authority, error) {
 	if err := a.load(); err != nil {
 		return nil, err
 	}
-	return a, nil
+	return a, a.sealing()
 }
 
 // lock takes an exclusive lock for the length of Open. Only the making of
@@ -164,14 +165,18 @@ func (a *Authority) SignKiosk(r *wire.Request, now time.Time) (*x509.Certificate
 }
 
 // Bundle makes the signed bundle for a kiosk.
-func (a *Authority) Bundle(r *wire.Request, cert *x509.Certificate, broker []string, listKeys [][]byte, now time.Time) (*wire.Bundle, error) {
+func (a *Authority) Bundle(r *wire.Request, cert *x509.Certificate, broker []string, listKeys [][]byte, seal wire.Suite, now time.Time) (*wire.Bundle, error) {
 	sealed, err := wire.SealRecordKey(r.Kiosk, r.SealKey, a.record)
 	if err != nil {
 		return nil, err
 	}
-	b := &wire.Bundle{V: wire.EnrolVersion, Kiosk: r.Kiosk, Issued: now.UTC().Truncate(time.Millisecond),
+	open := a.open[seal]
+	if open == nil {
+		return nil, fmt.Errorf("bundle for kiosk %s: there is no key of %s", r.Kiosk, seal)
+	}
+	b := &wire.Bundle{V: wire.BundleVersion, Kiosk: r.Kiosk, Issued: now.UTC().Truncate(time.Millisecond),
 		Certificate: string(certPEM(cert.Raw)), CA: string(a.RootPEM()),
-		Broker: broker, ListKeys: listKeys, RecordKey: sealed}
+		Broker: broker, ListKeys: listKeys, RecordKey: sealed, SealingKey: open.Public().Bytes()}
 	b.Sign(a.ack)
 	return b, nil
 }

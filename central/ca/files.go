@@ -21,6 +21,9 @@ const (
 	fileRootKey = "ca.key"
 	fileAck     = "ack.key"
 	fileRecord  = "record.key"
+	// One for each suite; fileSealPub, written last, says that they were made.
+	fileSeal    = "seal-%s.key"
+	fileSealPub = "seal.pub"
 )
 
 func (a *Authority) path(file string) string { return filepath.Join(a.dir, file) }

@@ -26,6 +26,9 @@ const CAFolder = "ca"
 // settingBroker is the broker address that the service announced last.
 const settingBroker = "broker"
 
+// settingSealing, with the name of a kiosk, is how it seals.
+const settingSealing = "sealing/"
+
 // Registry is central's state folder, opened.
 type Registry struct {
 	CA    *ca.Authority
@@ -54,6 +57,9 @@ type Options struct {
 	Broker   []string // tls://host:port
 	ListKeys [][]byte // Ed25519 public keys that may sign allowlists
 	Replace  bool     // enrol a kiosk of that name anew, with other keys
+	// Sealing is how the kiosk seals its results; 0: as before, or
+	// wire.SuiteX25519.
+	Sealing wire.Suite
 }
 
 // Announce remembers the broker address that bundles carry unless they are
@@ -84,7 +90,7 @@ func (r *Registry) Add(ctx context.Context, request []byte, o Options, now time.
 	if err != nil {
 		return nil, fmt.Errorf("enrol kiosk %s: %w", req.Kiosk, err)
 	}
-	return r.CA.Bundle(req, cert, o.Broker, o.ListKeys, now)
+	return r.bundle(ctx, req, cert, store.Kiosk{Name: req.Kiosk, Broker: o.Broker, ListKeys: o.ListKeys}, o.Sealing, now)
 }
 
 // Renew makes a fresh certificate over the keys that a kiosk was enrolled
@@ -116,7 +122,28 @@ func (r *Registry) Renew(ctx context.Context, name string, o Options, now time.T
 	if err := r.Store.RenewKiosk(ctx, k, record(cert)); err != nil {
 		return nil, fmt.Errorf("renew kiosk %s: %w", name, err)
 	}
-	return r.CA.Bundle(req, cert, k.Broker, k.ListKeys, now)
+	return r.bundle(ctx, req, cert, k, o.Sealing, now)
+}
+
+// bundle makes the bundle with the way of sealing that is asked for, or that
+// the kiosk had before.
+func (r *Registry) bundle(ctx context.Context, req *wire.Request, cert *x509.Certificate, k store.Kiosk, seal wire.Suite, now time.Time) (*wire.Bundle, error) {
+	setting := settingSealing + k.Name
+	before, err := r.Store.Setting(ctx, setting)
+	switch {
+	case err != nil:
+		return nil, err
+	case seal != 0:
+		err = r.Store.SetSetting(ctx, setting, seal.String())
+	case before != "":
+		seal, err = wire.ParseSuite(before)
+	default:
+		seal = wire.SuiteX25519
+	}
+	if err != nil {
+		return nil, err
+	}
+	return r.CA.Bundle(req, cert, k.Broker, k.ListKeys, seal, now)
 }
 
 // Revoke takes a kiosk out of the fleet.

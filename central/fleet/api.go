@@ -23,6 +23,8 @@ type KioskJSON struct {
 	CertEnds  time.Time    `json:"certificate_ends,omitzero"`
 	Results   uint64       `json:"results"` // stored, over all epochs
 	Conflicts int          `json:"conflicts"`
+	// Unreadable counts stored results that central's keys do not open.
+	Unreadable int `json:"unreadable"`
 }
 
 // AlarmJSON is one open alarm in /api/kiosks.json.
@@ -50,8 +52,8 @@ type ResultJSON struct {
 	Number   uint64          `json:"number"`
 	Hash     []byte          `json:"hash"`
 	Received time.Time       `json:"received"`
-	Record   json.RawMessage `json:"record,omitempty"` // the body, when it is JSON
-	Body     []byte          `json:"body,omitempty"`   // else
+	Record   json.RawMessage `json:"record,omitempty"` // what it says, when it can be opened
+	Body     []byte          `json:"body,omitempty"`   // as it came, else; neither, when its time was over
 }
 
 // ResultsJSON is the answer of /api/results.json. Next is the id to go on
@@ -94,6 +96,9 @@ func (s *Server) fleetJSON(r *http.Request) (*FleetJSON, error) {
 			j.Status = st
 		}
 		if j.Conflicts, err = s.conf.Store.Conflicts(ctx, k.Name); err != nil {
+			return nil, err
+		}
+		if j.Unreadable, err = s.conf.Store.Unreadable(ctx, k.Name); err != nil {
 			return nil, err
 		}
 		out.Kiosks = append(out.Kiosks, j)
@@ -147,8 +152,8 @@ func (s *Server) apiResults(w http.ResponseWriter, r *http.Request) {
 
 func resultJSON(r store.Result) ResultJSON {
 	j := ResultJSON{ID: r.ID, Kiosk: r.Kiosk, Epoch: r.Epoch, Number: r.Number, Hash: r.Hash, Received: r.Received}
-	if json.Valid(r.Body) {
-		j.Record = r.Body
+	if json.Valid(r.Record) {
+		j.Record = r.Record
 	} else {
 		j.Body = r.Body
 	}

@@ -64,9 +64,16 @@ func (v *viewer) detail(ctx context.Context, name string) (*detailView, error) {
 
 func drawResult(r store.Result) resultView {
 	v := resultView{Result: r}
-	rec, err := wire.DecodeRecord(r.Body)
+	rec, err := wire.DecodeRecord(r.Record)
 	if err != nil {
-		v.Note = "body of another form"
+		switch {
+		case len(r.Body) == 0:
+			v.Note = "its time was over, it is deleted"
+		case r.Record == nil:
+			v.Note = "cannot be opened"
+		default:
+			v.Note = "body of another form"
+		}
 		return v
 	}
 	v.Record = rec

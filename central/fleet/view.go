@@ -74,6 +74,8 @@ var alarmNames = map[string]string{
 	store.AlarmRevoked:   "Revoked kiosk still tries",
 	store.AlarmUnknown:   "Unknown kiosk",
 	store.AlarmFormat:    "Unreadable message",
+
+	store.AlarmUnreadable: "Results that cannot be opened",
 }
 
 // kioskView is one kiosk in the overview.

@@ -15,6 +15,8 @@ const (
 	AlarmRevoked   = "revoked"   // a revoked kiosk still tries
 	AlarmUnknown   = "unknown"   // a certificate or topic of nobody who is enrolled
 	AlarmFormat    = "format"    // a message that cannot be read
+	// AlarmUnreadable: results are stored that central's keys do not open.
+	AlarmUnreadable = "unreadable"
 )
 
 // Alarm is something that an operator must see. Alarms of one kiosk and kind

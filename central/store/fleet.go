@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"time"
+
+	"gateagent/gate/wire"
 )
 
 // Live is what central last heard of a kiosk apart from results.
@@ -54,7 +56,8 @@ type Result struct {
 	Epoch    string
 	Number   uint64
 	Hash     []byte
-	Body     []byte
+	Body     []byte // as it came; empty when its time was over
+	Record   []byte // what it says; nil when it cannot be read
 	Facts    Facts
 	Received time.Time
 }
@@ -74,7 +77,7 @@ func (s *Store) LatestResults(ctx context.Context, kiosk string, limit int) ([]R
 }
 
 func (s *Store) results(ctx context.Context, where string, args ...any) ([]Result, error) {
-	rows, err := s.read.QueryContext(ctx, `SELECT id, kiosk, epoch, number, hash, body, coalesce(kind, ''), coalesce(tx, ''),
+	rows, err := s.read.QueryContext(ctx, `SELECT id, kiosk, epoch, number, hash, body, record, coalesce(kind, ''), coalesce(tx, ''),
 		coalesce(outcome, ''), coalesce(reason, 0), received_at FROM results WHERE `+where, args...)
 	if err != nil {
 		return nil, err
@@ -82,8 +85,11 @@ func (s *Store) results(ctx context.Context, where string, args ...any) ([]Resul
 	return collect(rows, func(rows *sql.Rows) (Result, error) {
 		var r Result
 		var at int64
-		err := rows.Scan(&r.ID, &r.Kiosk, &r.Epoch, &r.Number, &r.Hash, &r.Body, &r.Facts.Kind, &r.Facts.Tx, &r.Facts.Outcome, &r.Facts.Reason, &at)
+		err := rows.Scan(&r.ID, &r.Kiosk, &r.Epoch, &r.Number, &r.Hash, &r.Body, &r.Record, &r.Facts.Kind, &r.Facts.Tx, &r.Facts.Outcome, &r.Facts.Reason, &at)
 		r.Received = fromMS(at)
+		if r.Record == nil && len(r.Body) > 0 && !wire.IsSealed(r.Body) {
+			r.Record = r.Body
+		}
 		return r, err
 	})
 }

@@ -28,6 +28,12 @@ type Batch struct {
 type Facts struct {
 	Kind, Tx, Outcome string
 	Reason            uint32
+	// Record is what was sealed in the body; nil when that is in clear.
+	Record []byte
+	// Unreadable: the body is sealed and cannot be opened, or came empty.
+	Unreadable bool
+	// DeleteAt is when the record must be gone; zero: no such time.
+	DeleteAt time.Time
 }
 
 // Verdict is what became of one batch.
@@ -43,8 +49,10 @@ type Verdict struct {
 	// that do not follow what is stored. Nothing of such a batch is
 	// acknowledged, and nothing of it enters the results.
 	Conflicts int
-	Gap       bool // the batch begins beyond what is stored; nothing was kept
-	Revoked   bool // the kiosk is revoked, unknown or has other keys by now
+	// Unreadable counts stored results that cannot be opened.
+	Unreadable int
+	Gap        bool // the batch begins beyond what is stored; nothing was kept
+	Revoked    bool // the kiosk is revoked, unknown or has other keys by now
 }
 
 // Ingest stores batches in one transaction. When it returns without error
@@ -79,8 +87,8 @@ type intake struct {
 func newIntake(ctx context.Context, tx *sql.Tx) (*intake, error) {
 	in := &intake{tx: tx}
 	var err error
-	if in.insert, err = tx.PrepareContext(ctx, `INSERT INTO results(kiosk, epoch, number, hash, chain, body, kind, tx, outcome, reason, received_at)
-		VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`); err != nil {
+	if in.insert, err = tx.PrepareContext(ctx, `INSERT INTO results(kiosk, epoch, number, hash, chain, body, kind, tx, outcome, reason, received_at,
+		record, unreadable, delete_at) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`); err != nil {
 		return nil, err
 	}
 	in.stored, err = tx.PrepareContext(ctx, "SELECT hash, chain FROM results WHERE kiosk = ? AND epoch = ? AND number = ?")
@@ -168,19 +176,28 @@ func (in *intake) extend(ctx context.Context, b *Batch, v Verdict) (Verdict, err
 		}
 		if _, err := in.insert.ExecContext(ctx, b.Kiosk, b.Epoch, int64(e.Number), e.Hash, chain, e.Body,
 			null(f.Kind), null(f.Tx), null(f.Outcome), sql.NullInt64{Int64: int64(f.Reason), Valid: f.Reason != 0},
-			ms(b.Received)); err != nil {
+			ms(b.Received), f.Record, f.Unreadable, sql.NullInt64{Int64: ms(f.DeleteAt), Valid: !f.DeleteAt.IsZero()}); err != nil {
 			return Verdict{}, err
 		}
 		v.Number, v.Chain = e.Number, chain
 		v.New++
+		if f.Unreadable {
+			v.Unreadable++
+		}
 	}
 	if v.New == 0 {
 		return v, nil
 	}
-	_, err := in.tx.ExecContext(ctx, `INSERT INTO heads(kiosk, epoch, number, chain, at) VALUES(?, ?, ?, ?, ?)
-		ON CONFLICT(kiosk, epoch) DO UPDATE SET number = excluded.number, chain = excluded.chain, at = excluded.at`,
-		b.Kiosk, b.Epoch, int64(v.Number), v.Chain, ms(b.Received))
-	return v, err
+	// The last entry is stored by now, so the batch's signature is one over
+	// the head.
+	if _, err := in.tx.ExecContext(ctx, `INSERT INTO heads(kiosk, epoch, number, chain, at, first, sig) VALUES(?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT(kiosk, epoch) DO UPDATE SET number = excluded.number, chain = excluded.chain, at = excluded.at,
+		first = excluded.first, sig = excluded.sig`,
+		b.Kiosk, b.Epoch, int64(v.Number), v.Chain, ms(b.Received), int64(b.First), b.Sig); err != nil || v.Unreadable == 0 {
+		return v, err
+	}
+	return v, raiseAlarm(ctx, in.tx, Alarm{Kiosk: b.Kiosk, Kind: AlarmUnreadable, First: b.Received, Text: fmt.Sprintf(
+		"%d of the results %d to %d of epoch %s cannot be opened, or their time was over before they came: they are kept as they are", v.Unreadable, b.First, b.Last, b.Epoch)})
 }
 
 // conflict keeps the entries of a batch that contradicts what is stored,

@@ -24,11 +24,11 @@ import (
 const FileName = "central.db"
 
 // schemaVersion is kept in PRAGMA user_version.
-const schemaVersion = 1
+const schemaVersion = 2
 
-// schema: results are numbered with AUTOINCREMENT because SQLite otherwise
-// reuses row ids; bodies are opaque, kind, tx, outcome and reason are read
-// from those that can be read and are NULL in the others.
+// schema is that of version 1; upgrades lead on from there. Results are numbered with AUTOINCREMENT because SQLite otherwise
+// reuses row ids; bodies are as they came, sealed; kind, tx, outcome and reason
+// are read from those that can be read and are NULL in the others.
 const schema = `
 CREATE TABLE kiosks (
   name        TEXT PRIMARY KEY,
@@ -115,6 +115,19 @@ CREATE TABLE settings (
 ) WITHOUT ROWID;
 `
 
+// upgrades lead from each version to the next. record is what was sealed in
+// body, NULL where the body is in clear, cannot be opened or is expired; head
+// carries the kiosk's signature over the newest batch, a checkpoint.
+var upgrades = [...]string{`
+ALTER TABLE results ADD COLUMN record BLOB;
+ALTER TABLE results ADD COLUMN unreadable INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE results ADD COLUMN delete_at INTEGER;
+CREATE INDEX results_unreadable ON results(kiosk) WHERE unreadable = 1;
+CREATE INDEX results_delete ON results(delete_at) WHERE delete_at IS NOT NULL;
+ALTER TABLE heads ADD COLUMN first INTEGER;
+ALTER TABLE heads ADD COLUMN sig BLOB;
+`}
+
 // Store is the opened database. write is one connection, read several that
 // cannot write.
 type Store struct {
@@ -151,7 +164,7 @@ func Open(ctx context.Context, dir string) (*Store, error) {
 
 func open(path, more string, conns int) (*sql.DB, error) {
 	dsn := "file:" + (&url.URL{Path: path}).EscapedPath() +
-		"?_journal_mode=WAL&_synchronous=FULL&_busy_timeout=10000&_foreign_keys=true&" + more
+		"?_journal_mode=WAL&_synchronous=FULL&_busy_timeout=10000&_foreign_keys=true&_secure_delete=true&" + more
 	db, err := sql.Open("sqlite3", dsn)
 	if err != nil {
 		return nil, fmt.Errorf("central's database %s: %w", path, err)
@@ -167,17 +180,25 @@ func (s *Store) migrate(ctx context.Context) error {
 		if err := tx.QueryRowContext(ctx, "PRAGMA user_version").Scan(&have); err != nil {
 			return err
 		}
-		switch have {
-		case schemaVersion:
+		if have == schemaVersion {
 			return nil
-		case 0:
+		}
+		if have < 0 || have > schemaVersion {
+			return fmt.Errorf("it has schema %d, this program knows %d: use the release that wrote it, or a newer one", have, schemaVersion)
+		}
+		if have == 0 {
 			if _, err := tx.ExecContext(ctx, schema); err != nil {
 				return err
 			}
-			_, err := tx.ExecContext(ctx, fmt.Sprintf("PRAGMA user_version = %d", schemaVersion))
-			return err
+			have = 1
 		}
-		return fmt.Errorf("it has schema %d, this program knows %d: use the release that wrote it, or a newer one", have, schemaVersion)
+		for _, up := range upgrades[have-1:] {
+			if _, err := tx.ExecContext(ctx, up); err != nil {
+				return err
+			}
+		}
+		_, err := tx.ExecContext(ctx, fmt.Sprintf("PRAGMA user_version = %d", schemaVersion))
+		return err
 	})
 }
 

@@ -16,14 +16,18 @@ import (
 	"gateagent/offline"
 )
 
-// recorder stamps each record with the boot clock and commits it.
-type recorder struct{ box *offline.Outbox }
+// recorder stamps each record with the boot clock, leaves what the level says
+// and commits it.
+type recorder struct {
+	box   *offline.Outbox
+	level string
+}
 
 func (r recorder) Append(ctx context.Context, rec wire.Record) error {
 	if err := offline.Stamp(&rec, rec.At, rec.ClockTrusted); err != nil {
 		return err
 	}
-	_, err := r.box.Append(ctx, rec)
+	_, err := r.box.Append(ctx, rec.AtLevel(r.level))
 	return err
 }
 
@@ -113,6 +117,9 @@ func (b *builder) surroundings() gate.Surroundings {
 			note("fault", "scanner "+b.c.Scanner[i].Path, err.Error())
 		}
 	}
+	if b.sealTo == nil {
+		note("warning", "sealing", "results lie in clear on this kiosk's disk: enrol it, or name a key with record.seal_key")
+	}
 	if s.List.Problem != "" {
 		note("warning", "allowlist", s.List.Problem)
 	}
@@ -154,16 +161,18 @@ func (b *builder) docRef() func(gate.Document) string {
 	if b.identity == nil {
 		return nil
 	}
-	key := b.identity.RecordKey
+	recordKey := b.identity.RecordKey
 	return func(d gate.Document) string {
-		m := hmac.New(sha256.New, key)
+		now, _ := b.clock.Now()
+		period := wire.DocRefPeriod(now)
+		m := hmac.New(sha256.New, wire.DocRefKey(recordKey, period))
 		for _, field := range []string{"document/v1", d.Issuer, d.Type, d.MatchNumber} {
 			var n [4]byte
 			binary.BigEndian.PutUint32(n[:], uint32(len(field)))
 			m.Write(n[:])
 			m.Write([]byte(field))
 		}
-		return hex.EncodeToString(m.Sum(nil)[:docRefLen])
+		return period + "." + hex.EncodeToString(m.Sum(nil)[:docRefLen])
 	}
 }
 

@@ -37,6 +37,7 @@ type builder struct {
 
 	kiosk      string
 	identity   *wire.Identity // nil without enrolment
+	sealTo     *wire.SealKey  // nil: results lie in clear
 	box        *offline.Outbox
 	store      *allowlist.Store
 	judge      *document.Judge
@@ -64,17 +65,21 @@ func (b *builder) identify(context.Context) error {
 	id, err := wire.LoadIdentity(b.statePath(wire.IdentityFolder))
 	switch {
 	case err == nil:
-		b.identity, b.kiosk = id, id.Name
+		b.identity, b.kiosk, b.sealTo = id, id.Name, id.SealTo
 		return nil
 	case b.c.Uplink.Off && errors.Is(err, fs.ErrNotExist):
 		b.kiosk = strings.ToLower(strings.NewReplacer(".", "-", "_", "-").Replace(b.c.Gate.Name))
-		return nil
+		return b.ownSealKey()
 	}
 	return err
 }
 
 func (b *builder) outbox(ctx context.Context) (err error) {
-	b.box, err = offline.Open(ctx, offline.Config{Dir: b.c.State.Dir, Kiosk: b.kiosk, Log: b.log, MaxBytes: int64(b.c.State.MaxBytes)})
+	b.box, err = offline.Open(ctx, offline.Config{Dir: b.c.State.Dir, Kiosk: b.kiosk, Log: b.log, MaxBytes: int64(b.c.State.MaxBytes),
+		Seal: b.sealTo, Retention: time.Duration(b.c.Record.KeepDays) * 24 * time.Hour})
+	if err == nil {
+		b.add("retention", b.expire, nil)
+	}
 	return err
 }
 
@@ -226,7 +231,7 @@ func (b *builder) lane(ctx context.Context) error {
 		Timing:  gate.Timing{Card: t.Card.Std(), Scan: t.Scan.Std(), Transaction: t.Transaction.Std(), Outcome: t.Outcome.Std()},
 		Cards:   b.reader, Scanner: b.scanners,
 		OpenChip: func(t gate.Transmitter) gate.Chip { return chip.New(t, chip.Options{Memory: memory}) },
-		Judge:    b.judge, List: b.store, Recorder: recorder{b.box}, Barrier: b.gateOut,
+		Judge:    b.judge, List: b.store, Recorder: recorder{b.box, b.c.Record.Level}, Barrier: b.gateOut,
 		Screen: screens{b.web, b.status}, Clock: b.trusted, Log: b.log,
 		Surroundings: b.surroundings, DocRef: b.docRef(), Referrals: referrals,
 	}

@@ -36,6 +36,8 @@ type centralFlags struct {
 	out      string
 	brokers  []string
 	listKeys []string
+	sealing  string
+	limit    time.Duration // centralTimeout when 0
 }
 
 func (f *centralFlags) register(cmd *cobra.Command) {
@@ -45,6 +47,7 @@ func (f *centralFlags) register(cmd *cobra.Command) {
 func (f *centralFlags) registerBundle(cmd *cobra.Command) {
 	cmd.Flags().StringArrayVar(&f.brokers, "broker", nil, "broker address tls://HOST:PORT, repeatable, in order of preference (default: what gatecentral announced)")
 	cmd.Flags().StringArrayVar(&f.listKeys, "list-key", nil, "file with an Ed25519 public key that may sign allowlists (PEM, hex or base64), repeatable")
+	cmd.Flags().StringVar(&f.sealing, "sealing", "", "how results are sealed: x25519, or x25519-mlkem768 also against quantum computers (default: as before, else x25519)")
 	cmd.Flags().StringVarP(&f.out, "out", "o", "", "write the bundle to this file instead of standard output")
 }
 
@@ -54,7 +57,10 @@ func (f *centralFlags) open(cmd *cobra.Command, do func(context.Context, *enrol.
 	if _, err := os.Stat(filepath.Join(f.dir, enrol.CAFolder)); errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%s holds no central: start gatecentral there first, or name its folder with --central", f.dir)
 	}
-	ctx, cancel := context.WithTimeout(cmd.Context(), centralTimeout)
+	if f.limit == 0 {
+		f.limit = centralTimeout
+	}
+	ctx, cancel := context.WithTimeout(cmd.Context(), f.limit)
 	defer cancel()
 	r, err := enrol.Open(ctx, f.dir)
 	if err != nil {
@@ -66,6 +72,12 @@ func (f *centralFlags) open(cmd *cobra.Command, do func(context.Context, *enrol.
 // bundle makes a bundle and writes it.
 func (f *centralFlags) bundle(cmd *cobra.Command, mk func(context.Context, *enrol.Registry, enrol.Options) (*wire.Bundle, error)) error {
 	o := enrol.Options{Broker: f.brokers}
+	if f.sealing != "" {
+		var err error
+		if o.Sealing, err = wire.ParseSuite(f.sealing); err != nil {
+			return err
+		}
+	}
 	for _, path := range f.listKeys {
 		key, err := readPublicKey(path)
 		if err != nil {

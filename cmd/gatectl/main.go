@@ -1,5 +1,6 @@
 // Command gatectl is the operator's tool: it builds and inspects allowlists,
-// enrols kiosks, makes and measures face model packs, and fills trust folders. It talks to files
+// enrols kiosks, makes and measures face model packs, fills trust folders, and
+// carries and proves results. It talks to files
 // only; what it makes is carried to a kiosk or to central by other means.
 package main
 
@@ -40,7 +41,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 func root() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:           "gatectl",
-		Short:         "Build allowlists, enrol kiosks, make face model packs, fill trust folders",
+		Short:         "Build allowlists, enrol kiosks, make face model packs, fill trust folders, carry and prove results",
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
@@ -50,6 +51,9 @@ func root() *cobra.Command {
 		modelCommand,
 		faceCommand,
 		trustCommand,
+		outboxCommand,
+		auditCommand,
+		centralCommand,
 	} {
 		cmd.AddCommand(family())
 	}

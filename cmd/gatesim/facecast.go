@@ -67,7 +67,7 @@ func faceCast(w *doc.World, st *studio) ([]*traveller, error) {
 		seen := map[int]film{firstPerson: filmFirst, secondPerson: filmSecond}[who]
 		c.person(st, "right person, turns the head", who, part{film: seen, filmed: true, asked: true}, nil, func(t *traveller) { t.figure = askedFigure })
 	}
-	c.person(st, "printed photo, turned by hand", firstPerson, part{film: filmPrinted, filmed: true, asked: true}, nil, refer(gate.CodeFaceAttack))
+	c.person(st, "printed photo, turned", firstPerson, part{film: filmPrinted, filmed: true, asked: true}, nil, refer(gate.CodeFaceAttack))
 	return c.cast, c.err
 }
 

@@ -34,13 +34,19 @@ const (
 	labelTime         = "time/v1"
 )
 
-// Entry is one result as it travels. Body is opaque here: JSON of a Record
-// now (first byte '{'); an envelope of another form begins with another byte.
+// Entry is one result as it travels. Body is a sealed Record (see Sealer), or
+// its JSON where a kiosk has no key to seal to. It is empty when the record's
+// time was over before it was sent; the chain needs its hash alone.
 type Entry struct {
 	Number uint64 `json:"n"`
 	Prev   []byte `json:"prev"` // chain hash at Number-1
 	Hash   []byte `json:"hash"` // SHA-256 of Body
 	Body   []byte `json:"body"`
+}
+
+// BodyFits says whether the hash is that of the body, if there still is one.
+func (e *Entry) BodyFits() bool {
+	return len(e.Body) == 0 && len(e.Hash) == HashSize || bytes.Equal(e.Hash, BodyHash(e.Body))
 }
 
 // EncodedSize is an upper bound for the encoded size of an entry whose body
@@ -104,10 +110,10 @@ func (b *Batch) recompute() ([]byte, error) {
 		if e.Number != b.First+uint64(i) {
 			return nil, fmt.Errorf("%w: entry %d where %d was due", ErrFormat, e.Number, b.First+uint64(i))
 		}
-		if len(e.Body) == 0 || len(e.Body) > MaxBody {
-			return nil, fmt.Errorf("%w: entry %d: body of %d bytes, want 1 to %d", ErrFormat, e.Number, len(e.Body), MaxBody)
+		if len(e.Body) > MaxBody {
+			return nil, fmt.Errorf("%w: entry %d: body of %d bytes, at most %d", ErrFormat, e.Number, len(e.Body), MaxBody)
 		}
-		if !bytes.Equal(e.Hash, BodyHash(e.Body)) {
+		if !e.BodyFits() {
 			return nil, fmt.Errorf("%w: entry %d: the hash is not its body's", ErrChain, e.Number)
 		}
 		if !bytes.Equal(e.Prev, chain) {

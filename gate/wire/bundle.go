@@ -16,8 +16,11 @@ import (
 	"time"
 )
 
-// EnrolVersion is the version of Request and Bundle.
+// EnrolVersion is the version of Request.
 const EnrolVersion = 1
+
+// BundleVersion is the version of Bundle; 1 had no key to seal results to.
+const BundleVersion = 2
 
 // CentralName is the common name of central's own client certificate. No
 // kiosk may carry it.
@@ -117,17 +120,18 @@ type Bundle struct {
 	AckKey      []byte    `json:"ack_key"`     // Ed25519 public key of central's acknowledgements
 	ListKeys    [][]byte  `json:"list_keys"`   // Ed25519 public keys that may sign allowlists
 	RecordKey   []byte    `json:"record_key"`  // sealed, see SealRecordKey
+	SealingKey  []byte    `json:"sealing_key"` // central's, to which results are sealed; see SealKey.Bytes
 	Sig         []byte    `json:"sig"`         // by AckKey over all of the above
 }
 
 func (b *Bundle) signed() []byte {
 	parts := [][]byte{[]byte(b.Kiosk), []byte(b.Issued.UTC().Format(time.RFC3339Nano)),
-		[]byte(b.Certificate), []byte(b.CA), b.AckKey, b.RecordKey}
+		[]byte(b.Certificate), []byte(b.CA), b.AckKey, b.RecordKey, b.SealingKey}
 	parts = append(parts, binary.BigEndian.AppendUint32(nil, uint32(len(b.Broker))))
 	for _, addr := range b.Broker {
 		parts = append(parts, []byte(addr))
 	}
-	return enrolInput("bundle/v1", append(parts, b.ListKeys...)...)
+	return enrolInput("bundle/v2", append(parts, b.ListKeys...)...)
 }
 
 // Sign completes the bundle with central's signature.
@@ -147,8 +151,11 @@ func ParseBundle(data []byte) (*Bundle, error) {
 	if err := json.Unmarshal(data, &b); err != nil {
 		return nil, fmt.Errorf("kiosk bundle is not JSON (make it with `gatectl kiosk add`): %w", err)
 	}
-	if b.V != EnrolVersion {
-		return nil, fmt.Errorf("kiosk bundle has version %d, this program reads version %d: use the same release on both sides", b.V, EnrolVersion)
+	if b.V == 1 {
+		return nil, fmt.Errorf("the bundle for kiosk %s is from a time when results were not sealed: make it again at central with `gatectl kiosk renew` and install it", clip(b.Kiosk))
+	}
+	if b.V != BundleVersion {
+		return nil, fmt.Errorf("kiosk bundle has version %d, this program reads version %d: use the same release on both sides", b.V, BundleVersion)
 	}
 	if err := CheckKioskName(b.Kiosk); err != nil {
 		return nil, err
@@ -158,6 +165,9 @@ func ParseBundle(data []byte) (*Bundle, error) {
 	}
 	if len(b.Broker) == 0 {
 		return nil, fmt.Errorf("bundle for kiosk %s names no broker: make it again with --broker", b.Kiosk)
+	}
+	if _, err := ParseSealKey(b.SealingKey); err != nil {
+		return nil, fmt.Errorf("bundle for kiosk %s: %w: make it again at central with `gatectl kiosk renew`", b.Kiosk, err)
 	}
 	for i, k := range b.ListKeys {
 		if len(k) != ed25519.PublicKeySize {

@@ -25,7 +25,8 @@ type Identity struct {
 	Signing     ed25519.PrivateKey
 	AckKey      ed25519.PublicKey
 	ListKeys    []ed25519.PublicKey
-	RecordKey   []byte // 32 bytes, for Decision.DocRef
+	RecordKey   []byte   // 32 bytes, for Decision.DocRef
+	SealTo      *SealKey // central's; every result is sealed to it
 }
 
 // TLS gives the client configuration towards the broker called serverName:
@@ -109,10 +110,14 @@ func NewIdentity(k *KioskKeys, b *Bundle) (*Identity, error) {
 	if err != nil {
 		return nil, fmt.Errorf("bundle for kiosk %s: %w", k.Name, err)
 	}
+	sealTo, err := ParseSealKey(b.SealingKey)
+	if err != nil {
+		return nil, fmt.Errorf("bundle for kiosk %s: %w", k.Name, err)
+	}
 	pool := x509.NewCertPool()
 	pool.AddCert(ca)
 	id := &Identity{Name: k.Name, CA: pool, Broker: b.Broker, Signing: k.Signing,
-		AckKey: bytes.Clone(b.AckKey), RecordKey: record,
+		AckKey: bytes.Clone(b.AckKey), RecordKey: record, SealTo: sealTo,
 		Certificate: tls.Certificate{Certificate: [][]byte{leaf.Raw}, PrivateKey: k.TLS, Leaf: leaf}}
 	for _, lk := range b.ListKeys {
 		id.ListKeys = append(id.ListKeys, bytes.Clone(lk))

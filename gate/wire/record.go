@@ -35,6 +35,10 @@ type Record struct {
 	// assumed, none.
 	ClockSource string `json:"clock_source,omitempty"`
 
+	// DeleteAt is when the record must be gone wherever it lies; zero when
+	// nothing sets such a time.
+	DeleteAt time.Time `json:"delete_at,omitzero"`
+
 	Decision   *Decision   `json:"decision,omitempty"`
 	Passage    *Passage    `json:"passage,omitempty"`
 	Resolution *Resolution `json:"resolution,omitempty"`

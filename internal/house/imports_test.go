@@ -27,7 +27,7 @@ func rooms() []room {
 	domain := []string{"gate", "internal"}
 	return []room{
 		{"cmd/gateagent", false, []string{"config", "drivers", "match", "offline", "uplink", "update", "web", "gate", "internal"}},
-		{"cmd/gatectl", false, []string{"config", "match", "central", "update", "gate", "internal"}},
+		{"cmd/gatectl", false, []string{"config", "match", "offline", "central", "update", "gate", "internal"}},
 		{"cmd/gatecentral", false, []string{"central", "gate", "internal"}},
 		{"cmd/gatesim", false, []string{"..."}},
 		{"gate", false, []string{"internal"}},

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -23,6 +24,36 @@ import (
 	sim "gateagent/sim/face"
 )
 
+// program is the worker of these tests.
+var program struct {
+	once sync.Once
+	path string
+	dir  string
+	err  error
+}
+
+// workerProgram is the test program itself; under the race detector one that is
+// built without it.
+func workerProgram(t testing.TB) string {
+	t.Helper()
+	program.once.Do(func() {
+		if program.path, program.err = os.Executable(); program.err != nil || !race {
+			return
+		}
+		if program.dir, program.err = os.MkdirTemp("", "face-worker-"); program.err != nil {
+			return
+		}
+		program.path = filepath.Join(program.dir, "worker")
+		if out, err := exec.Command("go", "build", "-o", program.path, "./testdata/worker").CombinedOutput(); err != nil {
+			program.err = fmt.Errorf("go build: %w: %s", err, out)
+		}
+	})
+	if program.err != nil {
+		t.Fatal(program.err)
+	}
+	return program.path
+}
+
 // The test program is its own worker.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == "worker" {
@@ -35,6 +66,9 @@ func TestMain(m *testing.M) {
 	code := m.Run()
 	if common.stop != nil {
 		common.stop()
+	}
+	if program.dir != "" {
+		os.RemoveAll(program.dir)
 	}
 	os.Exit(code)
 }
@@ -83,6 +117,14 @@ const (
 	demo    = "../../models/demo"
 )
 
+// made is the recommended pack, imported once: that takes longer than a test.
+var made struct {
+	once     sync.Once
+	manifest pack.Manifest
+	models   map[pack.Role][]byte
+	err      error
+}
+
 // openPack makes the recommended pack out of its public files, or takes the
 // demo pack where those are not at hand.
 func openPack(t testing.TB, o pack.Options) *pack.Pack {
@@ -102,12 +144,12 @@ func openPack(t testing.TB, o pack.Options) *pack.Pack {
 		}
 		src[name] = raw
 	}
-	m, models, err := r.Make(src)
-	if err != nil {
-		t.Fatal(err)
+	made.once.Do(func() { made.manifest, made.models, made.err = r.Make(src) })
+	if made.err != nil {
+		t.Fatal(made.err)
 	}
 	dir := filepath.Join(t.TempDir(), "pack")
-	if err := pack.Write(dir, m, models); err != nil {
+	if err := pack.Write(dir, made.manifest, made.models); err != nil {
 		t.Fatal(err)
 	}
 	p, err := pack.Open(dir, o)
@@ -277,12 +319,8 @@ func newRig(t testing.TB, cam *camera, change ...func(*Config)) *rig {
 
 func launch(t testing.TB, source FrameSource, change ...func(*Config)) (*Matcher, func()) {
 	t.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
 	cfg := Config{
-		Command: []string{self, "worker"}, Library: library, Source: source, Policy: DefaultPolicy(),
+		Command: []string{workerProgram(t), "worker"}, Library: library, Source: source, Policy: DefaultPolicy(),
 		Request: 1500 * time.Millisecond, Log: slog.New(slog.DiscardHandler),
 	}
 	cfg.Policy.Stall = time.Second

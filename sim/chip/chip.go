@@ -7,6 +7,8 @@ import (
 	"math/rand/v2"
 	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Chip is one virtual chip. Process is called by one goroutine at a time;
@@ -138,13 +140,27 @@ func (c *Chip) Process(apdu []byte) []byte {
 		<-abort
 		return nil
 	}
-	timer := time.NewTimer(wait - time.Since(start))
+	timer := time.NewTimer(wait - coarse - time.Since(start))
 	defer timer.Stop()
 	select {
 	case <-abort:
 		return nil
 	case <-timer.C:
+		finish(wait - time.Since(start))
 		return resp
+	}
+}
+
+// coarse is how late a timer of the runtime may be: it waits in whole
+// milliseconds. A chip that is late with each of a hundred answers would make
+// the reader look slow.
+const coarse = 1500 * time.Microsecond
+
+// finish waits out the last moment by the kernel's own timer (nanosleep(2)).
+func finish(d time.Duration) {
+	for end := time.Now().Add(d); d > 0; d = time.Until(end) { // signals wake it early
+		rest := unix.NsecToTimespec(int64(d))
+		_ = unix.Nanosleep(&rest, nil)
 	}
 }
 

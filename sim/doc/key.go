@@ -88,19 +88,22 @@ func (k *key) makeRSA(rand io.Reader) error {
 			sizes = append(sizes, min(left, 256))
 		}
 	}
-	one := big.NewInt(1)
+	one, e := big.NewInt(1), big.NewInt(int64(k.alg.exponent()))
 	for {
 		n, phi, seen := big.NewInt(1), big.NewInt(1), map[string]bool{}
 		for _, bits := range sizes {
-			p, err := prime(rand, bits, top)
-			if err != nil {
-				return err
+			p := one
+			for new(big.Int).Mod(p, e).Cmp(one) == 0 { // such a prime spoils the whole key
+				var err error
+				if p, err = prime(rand, bits, top); err != nil {
+					return err
+				}
 			}
 			seen[p.String()] = true
 			n.Mul(n, p)
 			phi.Mul(phi, new(big.Int).Sub(p, one))
 		}
-		k.n, k.d = n, new(big.Int).ModInverse(big.NewInt(int64(k.alg.exponent())), phi)
+		k.n, k.d = n, new(big.Int).ModInverse(e, phi)
 		if k.d != nil && len(seen) == len(sizes) && n.BitLen() == k.alg.RSA {
 			return nil
 		}

@@ -16,7 +16,11 @@ func Picture(random io.Reader, size int) ([]byte, error) {
 	if _, err := io.ReadFull(random, shape[:]); err != nil {
 		return nil, err
 	}
-	for _, scale := range []int{1, 4} {
+	scales := []int{1, 4}
+	if size < 2500 { // it would not fit, and trying costs time
+		scales = scales[1:]
+	}
+	for _, scale := range scales {
 		img := draw(shape, 413/scale, 531/scale)
 		for quality := 75; quality > 0; quality -= 12 {
 			var b bytes.Buffer

@@ -79,6 +79,9 @@ func (c *Central) Stop() error { return c.program.Stop() }
 // Kill ends central at once.
 func (c *Central) Kill() { c.program.Kill() }
 
+// Dir is central's state folder.
+func (c *Central) Dir() string { return c.dir }
+
 // Program is the running process.
 func (c *Central) Program() *Program { return c.program }
 

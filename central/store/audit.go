@@ -1,0 +1,92 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"database/sql"
+	"fmt"
+
+	"gateagent/gate/wire"
+)
+
+// Audited is what proving the stored results of one kiosk came to.
+type Audited struct {
+	Results int64
+	Expired int64    // of them without a body: its hash stands for it
+	Faults  []string // what was removed or altered since it was stored
+}
+
+// Audit proves the stored results of one kiosk: every hash, the chain over
+// them from first to last, and under it the kiosk's own signature.
+func (s *Store) Audit(ctx context.Context, kiosk string) (*Audited, error) {
+	key, _, err := s.SigningKey(ctx, kiosk)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := s.read.QueryContext(ctx, "SELECT epoch, number, chain, coalesce(first, 0), sig FROM heads WHERE kiosk = ? ORDER BY at", kiosk)
+	if err != nil {
+		return nil, err
+	}
+	heads, err := collect(rows, func(rows *sql.Rows) (wire.Checkpoint, error) {
+		var c wire.Checkpoint
+		err := rows.Scan(&c.Epoch, &c.Last, &c.Chain, &c.First, &c.Sig)
+		return c, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	a := &Audited{}
+	for _, h := range heads {
+		if err := s.auditEpoch(ctx, kiosk, &h, a); err != nil {
+			return nil, err
+		}
+		// One without a signature is from a release that did not keep it.
+		if h.Sig != nil && h.Verify(kiosk, ed25519.PublicKey(key)) != nil {
+			a.Faults = append(a.Faults, fmt.Sprintf("epoch %s, result %d: the kiosk's present key did not sign this state of the chain; was it enrolled anew?",
+				h.Epoch, h.Last))
+		}
+	}
+	return a, nil
+}
+
+func (s *Store) auditEpoch(ctx context.Context, kiosk string, head *wire.Checkpoint, a *Audited) error {
+	rows, err := s.read.QueryContext(ctx, "SELECT number, hash, chain, body FROM results WHERE kiosk = ? AND epoch = ? ORDER BY number", kiosk, head.Epoch)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	fault := func(number uint64, what string) {
+		a.Faults = append(a.Faults, fmt.Sprintf("epoch %s, result %d: %s", head.Epoch, number, what))
+	}
+	chain, last := wire.ChainStart(), uint64(0)
+	for rows.Next() {
+		var e wire.Entry
+		var stored []byte
+		if err := rows.Scan(&e.Number, &e.Hash, &stored, &e.Body); err != nil {
+			return err
+		}
+		a.Results++
+		if len(e.Body) == 0 {
+			a.Expired++
+		}
+		for n := last + 1; n < e.Number && n < last+10; n++ { // the first ones name the place
+			fault(n, "removed")
+		}
+		if !e.BodyFits() {
+			fault(e.Number, "altered: its body is not the one whose hash is stored")
+		}
+		next, err := wire.ChainNext(kiosk, head.Epoch, e.Number, chain, e.Hash)
+		if err != nil || e.Number == last+1 && !bytes.Equal(next, stored) {
+			fault(e.Number, "altered: it does not follow on the one before")
+		}
+		chain, last = stored, e.Number
+	}
+	if err := rows.Err(); err != nil {
+		return err
+	}
+	if last != head.Last || !bytes.Equal(chain, head.Chain) {
+		fault(head.Last, fmt.Sprintf("the results end with %d, or that one was altered", last))
+	}
+	return nil
+}

@@ -1,0 +1,232 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"gateagent/gate/wire"
+	"gateagent/internal/durable"
+	"gateagent/offline"
+)
+
+// outboxCommand is `gatectl outbox`: results of a kiosk that central cannot
+// reach.
+func outboxCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "outbox",
+		Short: "On the kiosk: look at results that wait, and carry them to central by hand",
+		Long: `Results of a kiosk that stays offline travel in a file:
+
+  on the kiosk    gatectl outbox export --state /var/lib/gateagent --out results.jsonl
+  at central      gatectl central import results.jsonl --central /var/lib/gatecentral --ack acks.jsonl
+  on the kiosk    gatectl outbox acknowledge acks.jsonl --state /var/lib/gateagent
+
+export and status read a copy: the agent may run. Results are sealed in the
+file as on the disk. Taking a file in twice does no harm.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(outboxStatus(), outboxExport(), outboxAcknowledge(), outboxKeygen())
+	return cmd
+}
+
+func outboxStatus() *cobra.Command {
+	var state string
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "status --state DIR",
+		Short: "Say what waits for central",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			all := []offline.Standing{}
+			err := offline.ReadFolder(cmd.Context(), state, func(s offline.Standing, _ func(uint64, int) ([]wire.Entry, error)) error {
+				all = append(all, s)
+				return nil
+			})
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return json.NewEncoder(cmd.OutOrStdout()).Encode(all)
+			}
+			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+			fmt.Fprintln(w, "KIOSK\tEPOCH\tKEPT FROM\tTO\tACKNOWLEDGED TO\tWAITING\tSINCE")
+			for _, s := range all {
+				since := "-"
+				if !s.Oldest.IsZero() {
+					since = s.Oldest.Format(time.RFC3339)
+				}
+				fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%d\t%s\n", s.Kiosk, s.Epoch, s.First, s.Last, s.Acknowledged, s.Last-s.Acknowledged, since)
+			}
+			return w.Flush()
+		},
+	}
+	kioskState(cmd, &state)
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON array")
+	return cmd
+}
+
+func outboxExport() *cobra.Command {
+	var state, out string
+	var all bool
+	cmd := &cobra.Command{
+		Use:   "export --state DIR --out FILE",
+		Short: "Write the results that wait into a file, signed by the kiosk",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			keys, err := wire.LoadKioskKeys(filepath.Join(state, wire.IdentityFolder))
+			if err != nil {
+				return fmt.Errorf("the file is signed with the kiosk's key: %w", err)
+			}
+			f, err := os.OpenFile(out, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+			if err != nil {
+				return fmt.Errorf("export: %w", err)
+			}
+			n, err := export(cmd.Context(), f, state, keys, all)
+			if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+				return errors.Join(err, os.Remove(out))
+			}
+			_, err = fmt.Fprintf(cmd.ErrOrStderr(), "%d results of kiosk %s written; its key is %s\n", n, keys.Name, fingerprint(keys.Signing.Public().(ed25519.PublicKey)))
+			return err
+		},
+	}
+	kioskState(cmd, &state)
+	cmd.Flags().StringVarP(&out, "out", "o", "", "the file to make")
+	cmd.Flags().BoolVar(&all, "all", false, "also what central has acknowledged and the kiosk still keeps")
+	required(cmd, "out")
+	return cmd
+}
+
+// exportStep is how many results are in memory at once.
+const exportStep = 500
+
+func export(ctx context.Context, w io.Writer, state string, keys *wire.KioskKeys, all bool) (n int, err error) {
+	x, err := wire.NewExporter(w, keys.Name, keys.Signing, time.Now())
+	if err != nil {
+		return 0, err
+	}
+	err = offline.ReadFolder(ctx, state, func(s offline.Standing, read func(uint64, int) ([]wire.Entry, error)) error {
+		if s.Kiosk != keys.Name {
+			return fmt.Errorf("the results are of kiosk %s, the keys of %s", s.Kiosk, keys.Name)
+		}
+		after := s.Acknowledged
+		if all {
+			after = max(s.First, 1) - 1
+		}
+		for after < s.Last {
+			entries, err := read(after, exportStep)
+			if err != nil {
+				return err
+			}
+			if len(entries) == 0 {
+				return fmt.Errorf("epoch %s ends at %d instead of %d", s.Epoch, after, s.Last)
+			}
+			if err := x.Add(s.Epoch, entries); err != nil {
+				return err
+			}
+			after, n = entries[len(entries)-1].Number, n+len(entries)
+		}
+		return nil
+	})
+	if err != nil {
+		return n, err
+	}
+	return n, x.Close()
+}
+
+func outboxAcknowledge() *cobra.Command {
+	var state string
+	cmd := &cobra.Command{
+		Use:   "acknowledge FILE --state DIR",
+		Short: "Take central's acknowledgements from a file; the agent must be stopped",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			id, err := wire.LoadIdentity(filepath.Join(state, wire.IdentityFolder))
+			if err != nil {
+				return err
+			}
+			data, err := readBounded(cmd, args[0])
+			if err != nil {
+				return err
+			}
+			box, err := offline.Open(cmd.Context(), offline.Config{Dir: state, Kiosk: id.Name, MinFree: -1, Seal: id.SealTo})
+			if err != nil {
+				return fmt.Errorf("stop the agent first: %w", err)
+			}
+			defer func() { err = errors.Join(err, box.Close()) }()
+			lines := bufio.NewScanner(bytes.NewReader(data))
+			for lines.Scan() {
+				ack, err := wire.DecodeAck(lines.Bytes())
+				if err == nil {
+					err = ack.Verify(id.AckKey)
+				}
+				if err == nil {
+					err = box.Acknowledge(cmd.Context(), *ack)
+				}
+				if err != nil {
+					return fmt.Errorf("%s: %w", args[0], err)
+				}
+			}
+			if err := lines.Err(); err != nil {
+				return fmt.Errorf("%s: %w", args[0], err)
+			}
+			_, err = fmt.Fprintf(cmd.ErrOrStderr(), "%d results of kiosk %s still wait\n", box.Depth(), id.Name)
+			return err
+		},
+	}
+	kioskState(cmd, &state)
+	return cmd
+}
+
+func outboxKeygen() *cobra.Command {
+	var out, suite string
+	cmd := &cobra.Command{
+		Use:   "keygen --out DIR",
+		Short: "For a kiosk without central: make the key pair to which it seals its results",
+		Long: `Makes DIR/seal.pub, which the kiosk's configuration names as state.seal_key, and
+DIR/seal.key, which opens the results (gatectl audit verify --open DIR/seal.key)
+and never goes to the kiosk. A kiosk of a central needs neither.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			s, err := wire.ParseSuite(suite)
+			if err != nil {
+				return err
+			}
+			key, err := wire.NewOpenKey(s)
+			if err != nil {
+				return err
+			}
+			text, err := key.Text()
+			if err != nil {
+				return err
+			}
+			path := filepath.Join(out, "seal.key")
+			if _, err := os.Lstat(path); err == nil {
+				return fmt.Errorf("%s is there already and is never overwritten", path)
+			}
+			if err := os.MkdirAll(out, 0o700); err != nil {
+				return err
+			}
+			if err := durable.WriteFile(path, []byte(text), 0o600); err != nil {
+				return err
+			}
+			return durable.WriteFile(filepath.Join(out, "seal.pub"), []byte(key.Public().Text()), 0o644)
+		},
+	}
+	cmd.Flags().StringVarP(&out, "out", "o", "", "the folder to make them in")
+	cmd.Flags().StringVar(&suite, "sealing", wire.SuiteX25519.String(), "x25519, or x25519-mlkem768 also against quantum computers")
+	required(cmd, "out")
+	return cmd
+}

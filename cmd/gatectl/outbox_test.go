@@ -1,0 +1,151 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"gateagent/central/enrol"
+	"gateagent/gate/wire"
+	"gateagent/offline"
+)
+
+// fill appends results to an enrolled kiosk's outbox.
+func fill(t *testing.T, state string, seal *wire.SealKey, from, to int) {
+	t.Helper()
+	box, err := offline.Open(t.Context(), offline.Config{Dir: state, Kiosk: "k1", MinFree: -1, Seal: seal, Timeout: 20 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := from; n < to; n++ {
+		rec := wire.Record{V: wire.RecordVersion, Kind: wire.KindHelp, Gate: "G12", At: time.Now(), BootID: "planted"}
+		if _, err := box.Append(t.Context(), rec); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := box.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// stored gives what central holds of the kiosk: results, and those of them
+// that it could read.
+func stored(t *testing.T, dir string) (all, read int) {
+	t.Helper()
+	r, err := enrol.Open(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	results, err := r.Store.Results(t.Context(), "k1", 0, time.UnixMilli(0), 10_000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, res := range results {
+		if !wire.IsSealed(res.Body) {
+			t.Errorf("result %d lies at central as %q", res.Number, res.Body)
+		}
+		if bytes.Contains(res.Record, []byte("planted")) {
+			read++
+		}
+	}
+	return len(results), read
+}
+
+// Results of a kiosk that is never online: exported, proven, taken in at
+// central once however often, acknowledged; a file that was touched is refused
+// and the result named.
+func TestCarriedResults(t *testing.T) {
+	for _, suite := range []string{"x25519", "x25519-mlkem768"} {
+		t.Run(suite, func(t *testing.T) {
+			centre, state, tmp := newCentral(t), t.TempDir(), t.TempDir()
+			file := func(name string) string { return filepath.Join(tmp, name) }
+			req, _ := gatectl(t, 0, "kiosk", "request", "--state", state, "--name", "k1")
+			bundle, _ := gatectl(t, 0, "kiosk", "add", write(t, file("r"), req), "--central", centre, "--broker", "tls://c.example:8883", "--sealing", suite)
+			gatectl(t, 0, "kiosk", "install", write(t, file("b"), bundle), "--state", state)
+			id, err := wire.LoadIdentity(filepath.Join(state, wire.IdentityFolder))
+			if err != nil || id.SealTo.Suite().String() != suite {
+				t.Fatalf("sealed by %v: %v", id, err)
+			}
+			renewed, _ := gatectl(t, 0, "kiosk", "renew", "k1", "--central", centre)
+			if b, err := wire.ParseBundle([]byte(renewed)); err != nil || !bytes.Equal(b.SealingKey, id.SealTo.Bytes()) {
+				t.Errorf("a renewed bundle has another key: %v", err)
+			}
+			fill(t, state, id.SealTo, 0, 120)
+
+			gatectl(t, 0, "outbox", "export", "--state", state, "--out", file("e"))
+			data, err := os.ReadFile(file("e"))
+			if err != nil || bytes.Contains(data, []byte("planted")) {
+				t.Fatalf("the file holds content in clear, or %v", err)
+			}
+			printed, told := gatectl(t, 0, "audit", "verify", file("e"), "--central", centre, "--print")
+			if strings.Count(printed, "planted") != 120 || !strings.Contains(told, "120 results") {
+				t.Errorf("audit: %s", told)
+			}
+			lines := strings.SplitAfter(string(data), "\n")
+			bad := write(t, file("bad"), strings.Join(append(append([]string{}, lines[:20]...), lines[21:]...), ""))
+			if _, told := gatectl(t, 1, "audit", "verify", bad); !strings.Contains(told, "result 20: removed") {
+				t.Errorf("a removed result: %s", told)
+			}
+			gatectl(t, 1, "central", "import", bad, "--central", centre)
+			if n, _ := stored(t, centre); n != 0 {
+				t.Errorf("%d results of a bad file were taken in", n)
+			}
+
+			for _, want := range []string{"120 results taken in, 0 were", "0 results taken in, 120 were"} {
+				if _, told := gatectl(t, 0, "central", "import", file("e"), "--central", centre, "--ack", file("a")); !strings.Contains(told, want) {
+					t.Errorf("import: %s, want %s", told, want)
+				}
+			}
+			if n, read := stored(t, centre); n != 120 || read != 120 {
+				t.Errorf("central holds %d and reads %d", n, read)
+			}
+			if _, told := gatectl(t, 0, "central", "verify", "--central", centre); !strings.Contains(told, "120 results") {
+				t.Errorf("central's results: %s", told)
+			}
+			gatectl(t, 0, "outbox", "acknowledge", file("a"), "--state", state)
+			status, _ := gatectl(t, 0, "outbox", "status", "--state", state, "--json")
+			if !strings.Contains(status, `"last":120,"acknowledged":120`) {
+				t.Errorf("status: %s", status)
+			}
+			fill(t, state, id.SealTo, 120, 130)
+			gatectl(t, 0, "outbox", "export", "--state", state, "--out", file("e2"))
+			if _, told := gatectl(t, 0, "central", "import", file("e2"), "--central", centre); !strings.Contains(told, "10 results taken in") {
+				t.Errorf("import of what came later: %s", told)
+			}
+		})
+	}
+}
+
+// A kiosk without central seals to a key of the operator's own.
+func TestOwnSealKey(t *testing.T) {
+	state, keys, out := t.TempDir(), t.TempDir(), filepath.Join(t.TempDir(), "e")
+	gatectl(t, 0, "kiosk", "request", "--state", state, "--name", "k1")
+	gatectl(t, 0, "outbox", "keygen", "--out", keys)
+	gatectl(t, 1, "outbox", "keygen", "--out", keys) // never overwritten
+	text, err := os.ReadFile(filepath.Join(keys, "seal.pub"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := wire.ParseSealKeyText(string(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	fill(t, state, key, 0, 3)
+	gatectl(t, 0, "outbox", "export", "--state", state, "--out", out)
+	if printed, _ := gatectl(t, 0, "audit", "verify", out, "--open", filepath.Join(keys, "seal.key"), "--print"); strings.Count(printed, "planted") != 3 {
+		t.Errorf("opened: %s", printed)
+	}
+	other := t.TempDir()
+	gatectl(t, 0, "outbox", "keygen", "--out", other)
+	if _, told := gatectl(t, 1, "audit", "verify", out, "--open", filepath.Join(other, "seal.key")); !strings.Contains(told, "3 results cannot be opened") {
+		t.Errorf("with another key: %s", told)
+	}
+}

@@ -1,0 +1,54 @@
+package offline
+
+import (
+	"context"
+	"time"
+)
+
+// expireStep is how many rows are looked at in one go: an Append waits no
+// longer than for these.
+const expireStep = 500
+
+// Expire deletes the bodies whose retention is over, whether central has them
+// or not; numbers and hashes stay, and the chain still verifies. The caller
+// gives a time that it trusts: a clock that jumps ahead must delete nothing.
+func (o *Outbox) Expire(ctx context.Context, now time.Time) (int, error) {
+	all := 0
+	for _, old := range o.olderEpochs() {
+		n, err := old.Expire(ctx, now)
+		if all += n; err != nil {
+			return all, err
+		}
+	}
+	if o.cfg.Retention <= 0 {
+		return all, nil
+	}
+	before := now.Add(-o.cfg.Retention).UnixMilli()
+	for after, more := uint64(0), true; more; {
+		n, err := do(ctx, o, "expire", func(ctx context.Context) (int64, error) {
+			if err := o.ready(ctx); err != nil {
+				return 0, err
+			}
+			after = max(after, o.head.first-min(o.head.first, 1)) // earlier ones are gone
+			res, err := o.db.ExecContext(ctx, `UPDATE result SET body = x'' WHERE number > ? AND number <= ? AND at < ? AND length(body) > 0`,
+				after, after+expireStep, before)
+			if err != nil {
+				return 0, err
+			}
+			var young int
+			err = o.db.QueryRowContext(ctx, `SELECT count(*) FROM result WHERE number > ? AND number <= ? AND at >= ?`, after, after+expireStep, before).Scan(&young)
+			after += expireStep
+			// Records lie in the order of time but for jumps of the clock.
+			more = err == nil && young < expireStep && after < o.head.last
+			if n, err2 := res.RowsAffected(); err2 == nil && err == nil {
+				return n, nil
+			}
+			return 0, err
+		})
+		all += int(n)
+		if err != nil {
+			return all, err
+		}
+	}
+	return all, nil
+}
