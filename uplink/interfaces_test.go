@@ -47,7 +47,7 @@ func TestPathsOverInterfaces(t *testing.T) {
 	c.connect("10.211.2.2:8883")
 	t.Cleanup(c.leave)
 	w := &ways{m: m, c: c, k: newMachine(t, p.identity(t, m.at))}
-	w.k.cfg.AckTimeout, w.k.cfg.Stable, w.k.cfg.Look = 10*time.Second, time.Second, 200*time.Millisecond
+	w.k.cfg.AckTimeout, w.k.cfg.Stable, w.k.cfg.Look = 10*time.Second, 500*time.Millisecond, 100*time.Millisecond
 	w.k.cfg.Paths = []uplink.Path{{Name: "fibre", Interface: "gu0"}, {Name: "mobile", Interface: "gu1"}}
 	w.k.run()
 	w.switched(t, "fibre")
