@@ -39,8 +39,10 @@ type ingest struct {
 	ca    *ca.Authority
 	open  *wire.Opener
 	send  func(topic string, payload []byte)
-	now   func() time.Time
-	log   *slog.Logger
+	// charge notes what a kiosk made central do for nothing.
+	charge func(kiosk string, cost float64) bool
+	now    func() time.Time
+	log    *slog.Logger
 
 	lane   [lanes]chan message
 	commit chan store.Batch
@@ -58,6 +60,7 @@ type message struct {
 
 func newIngest(st *store.Store, authority *ca.Authority, log *slog.Logger) *ingest {
 	in := &ingest{store: st, ca: authority, open: authority.Opener(), now: time.Now, log: log,
+		charge: func(string, float64) bool { return true },
 		commit: make(chan store.Batch, queued), alarm: make(chan store.Alarm, alarmsQueued)}
 	for i := range in.lane {
 		in.lane[i] = make(chan message, queued)
@@ -181,6 +184,7 @@ func (in *ingest) refuse(m message, err error) {
 		in.log.Error("a batch could not be judged", "kiosk", m.kiosk, "err", err)
 		return
 	}
+	in.charge(m.kiosk, costBad)
 	in.log.Warn("results refused", "kiosk", m.kiosk, "kind", kind, "err", err)
 	in.Alarm(store.Alarm{Kiosk: m.kiosk, Kind: kind, Text: "results refused: " + err.Error(), First: m.at})
 }
@@ -259,6 +263,9 @@ func (in *ingest) acknowledge(batches []store.Batch, verdicts []store.Verdict) {
 	last := map[string]int{}
 	for i, v := range verdicts {
 		b := &batches[i]
+		if v.New == 0 {
+			in.charge(b.Kiosk, costRepeat)
+		}
 		switch {
 		case v.Revoked:
 			in.Alarm(store.Alarm{Kiosk: b.Kiosk, Kind: store.AlarmRevoked, Text: "results refused: " + errRevoked.Error(), First: b.Received})

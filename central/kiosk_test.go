@@ -167,11 +167,16 @@ func (k *kiosk) dial() error {
 	if err := settled(k.conn.Connect()); err != nil {
 		return err
 	}
-	return settled(k.conn.Subscribe(wire.Topic(k.id.Name, wire.TopicAck), 1, func(_ mqtt.Client, m mqtt.Message) {
+	return settled(k.listen())
+}
+
+// listen asks for acknowledgements.
+func (k *kiosk) listen() mqtt.Token {
+	return k.conn.Subscribe(wire.Topic(k.id.Name, wire.TopicAck), 1, func(_ mqtt.Client, m mqtt.Message) {
 		if a, err := wire.DecodeAck(m.Payload()); err == nil {
 			k.acks <- a
 		}
-	}))
+	})
 }
 
 func (k *kiosk) connect(t testing.TB) *kiosk {
@@ -321,6 +326,12 @@ func mosquitto(t *testing.T, reg *enrol.Registry) string {
 // mosquittoAt starts it on an address and gives a way to end it early.
 func mosquittoAt(t *testing.T, reg *enrol.Registry, addr string) (kill func()) {
 	t.Helper()
+	return mosquittoWith(t, reg, addr, nil)
+}
+
+// mosquittoWith starts it with other access rules, where they are given.
+func mosquittoWith(t *testing.T, reg *enrol.Registry, addr string, rules []byte) (kill func()) {
+	t.Helper()
 	bin, err := exec.LookPath("mosquitto")
 	if err != nil {
 		if bin, err = exec.LookPath("/usr/sbin/mosquitto"); err != nil {
@@ -332,9 +343,22 @@ func mosquittoAt(t *testing.T, reg *enrol.Registry, addr string) (kill func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if rules != nil {
+		files["acl"] = rules
+	}
 	_, port, _ := strings.Cut(addr, ":")
-	files["mosquitto.conf"] = fmt.Appendf(nil, "listener %s 127.0.0.1\ncafile %[2]s/ca.pem\ncertfile %[2]s/server.pem\nkeyfile %[2]s/server.key\n"+
-		"crlfile %[2]s/revoked.pem\nrequire_certificate true\nuse_identity_as_username true\nacl_file %[2]s/acl\nuser root\n", port, dir)
+	// As the page for operators has it.
+	page, err := os.ReadFile("../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, conf, _ := strings.Cut(string(page), "```conf\n")
+	conf, _, ok := strings.Cut(conf, "```")
+	if !ok || !strings.Contains(conf, "listener 8883\n") {
+		t.Fatal("docs/operations.md has no configuration of mosquitto")
+	}
+	conf = strings.ReplaceAll(conf, "/etc/mosquitto/gate", dir)
+	files["mosquitto.conf"] = []byte(strings.Replace(conf, "listener 8883\n", "listener "+port+" 127.0.0.1\n", 1) + "user root\n")
 	for name, data := range files {
 		if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
 			t.Fatal(err)

@@ -64,6 +64,7 @@ type Service struct {
 	broker *broker.Broker // nil with another broker
 	link   *link
 	times  *timeSigner
+	limits *throttle
 	fleet  *fleet.Server
 	ready  Ready
 }
@@ -83,6 +84,8 @@ func Open(ctx context.Context, c Config, log *slog.Logger) (_ *Service, err erro
 	s.ingest = newIngest(s.reg.Store, s.reg.CA, log)
 	s.times = newTimeSigner(s.reg.CA.AckKey(), ownClock(c.AssumeClock).Now, log)
 	s.board = newBoard(s.reg.Store, log)
+	s.limits = newThrottle(time.Now)
+	s.ingest.charge = s.charge
 	if err := s.board.load(ctx); err != nil {
 		return nil, fmt.Errorf("read what was known of the kiosks: %w", err)
 	}
@@ -209,6 +212,9 @@ func (s *Service) admit(ctx context.Context, cert *x509.Certificate) (string, bo
 		return wire.CentralName, true, nil
 	}
 	name := cert.Subject.CommonName
+	if s.limits.Blocked(name) {
+		return "", false, fmt.Errorf("kiosk %s flooded central and is not listened to for %v", name, penalty)
+	}
 	if !ca.IsKiosk(cert) {
 		return "", false, fmt.Errorf("the certificate of %q is no kiosk's", name)
 	}
@@ -233,6 +239,13 @@ func (s *Service) deliver(ctx context.Context) func(string, bool, []byte) {
 			s.log.Warn("message on a strange topic", "err", err)
 			return
 		}
+		cost := costSmall
+		if kind == wire.TopicResults {
+			cost = costBatch
+		}
+		if !s.charge(kiosk, cost+costRate*float64(len(payload))) {
+			return
+		}
 		if kind == wire.TopicResults {
 			s.ingest.Take(ctx, kiosk, payload)
 			return
@@ -255,6 +268,7 @@ func (s *Service) deliver(ctx context.Context) func(string, bool, []byte) {
 		}
 		if err != nil {
 			s.ingest.Alarm(store.Alarm{Kiosk: kiosk, Kind: alarmKind(err), Text: err.Error(), First: time.Now()})
+			s.charge(kiosk, costBad)
 		}
 	}
 }

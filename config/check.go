@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -321,15 +320,6 @@ func checkFiles(c *Config, p *places) error {
 		}
 	}
 	return errors.Join(faults...)
-}
-
-func checkUplink(c *Config, bad fault) {
-	for _, b := range c.Uplink.Brokers {
-		u, err := url.Parse(b)
-		if err != nil || u.Host == "" || !slices.Contains([]string{"tls"}, u.Scheme) || u.Port() == "" {
-			bad("uplink", 0, "brokers", "%q is no broker address; write for example \"tls://central.example:8883\"", b)
-		}
-	}
 }
 
 func checkWeb(c *Config, bad fault) {

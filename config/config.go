@@ -141,6 +141,17 @@ type List struct {
 type Uplink struct {
 	Off     bool     `toml:"off"`
 	Brokers []string `toml:"brokers"`
+	Stable  Duration `toml:"stable"` // how long a better path must work before it is gone back to; default 30 s
+	Paths   []Path   `toml:"path"`   // best first; empty: whatever the kernel's routes say
+}
+
+// Path is one way to the broker.
+type Path struct {
+	Name      string   `toml:"name"`
+	Interface string   `toml:"interface"` // network interface; empty: as the kernel's routes say
+	Brokers   []string `toml:"brokers"`   // empty: those of [uplink]
+	Budget    Bytes    `toml:"budget"`    // per period; 0: not metered
+	Period    string   `toml:"period"`    // "day" or "month"; needed with a budget
 }
 
 // Web is the kiosk's own pages; loopback only.

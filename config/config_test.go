@@ -43,7 +43,7 @@ func keysOf(t *testing.T) []string {
 			continue
 		}
 		key, _, _ := strings.Cut(rest, "\"")
-		tables := "gate state record policy face clock reader scanner barrier trust list uplink web staff timing log operator clone_unproven -"
+		tables := "gate state record policy face clock reader scanner barrier trust list uplink web staff timing log operator clone_unproven path -"
 		if !strings.Contains(" "+tables+" ", " "+key+" ") {
 			keys = append(keys, key)
 		}
@@ -90,6 +90,7 @@ func TestFaultsAreNamed(t *testing.T) {
 		{"relative runtime", "/run/gateagent\"", "run\"", at(ref, "runtime", 1) + "state.runtime:"},
 		{"no such port", "127.0.0.1:8480", "127.0.0.1:99999", "web.listen:"},
 		{"plain broker", "brokers = []", "brokers = [\"tcp://x:1883\"]", "uplink.brokers:"},
+		{"stable", "stable = \"30s\"", "stable = \"2h\"", at(ref, "stable", 1) + "uplink.stable: lies outside"},
 		{"face without a pack", "face = \"off\"", "face = \"required\"", "face.pack: is missing"},
 		{"face without a basis", "face = \"off\"", "face = \"required\"", "face.legal_basis: is missing"},
 		{"unproven chips without a face", "issuers = []", "issuers = [\"USA\"]", at(ref, "issuers", 1) + "policy.clone_unproven.issuers: names issuers although"},

@@ -16,9 +16,14 @@ const maxFile = 1 << 20
 // Bytes is a TOML string such as "256MiB".
 type Bytes int64
 
-// UnmarshalText reads a size with one of the units B, KiB, MiB, GiB.
+// UnmarshalText reads a size with one of the units B, KiB, MiB, GiB; an empty
+// one is 0, which stands for the default.
 func (n *Bytes) UnmarshalText(b []byte) error {
 	s := string(b)
+	if s == "" {
+		*n = 0
+		return nil
+	}
 	for _, u := range []struct {
 		suffix string
 		shift  int

@@ -47,7 +47,7 @@ func (a *asker) look() error {
 	if err != nil {
 		return err
 	}
-	a.question, a.mark, a.due = q, keeper.Mark(), time.Now().Add(a.u.cfg.AskAgain)
+	a.question, a.mark, a.due = q, keeper.Mark(), time.Now().Add(a.u.cfg.AskAgain*time.Duration(a.c.route.beats()))
 	return a.c.publish(wire.TopicTimeQuestion, 0, false, payload)
 }
 

@@ -13,6 +13,7 @@ import (
 	"gateagent/central/enrol"
 	"gateagent/central/store"
 	"gateagent/gate/wire"
+	"gateagent/uplink"
 )
 
 // realCentral is the service that ships, with its embedded broker.
@@ -175,4 +176,47 @@ func restore(t *testing.T, from, to string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// Paths to the central that ships: one dies under load, and central's
+// books are right. Its page knows which path is in use.
+func TestFailOverWithCentral(t *testing.T) {
+	t.Parallel()
+	r := &realCentral{dir: filepath.Join(t.TempDir(), "central"), mqtt: freeAddr(t)}
+	r.start(t)
+	t.Cleanup(func() { r.stop(t) })
+	k := newMachine(t, r.enrol(t))
+	var proxies []*holeProxy
+	for _, name := range []string{"fibre", "mobile"} {
+		h := newProxy(t, r.mqtt)
+		proxies = append(proxies, h)
+		k.cfg.Paths = append(k.cfg.Paths, uplink.Path{Name: name, Brokers: []string{"tls://" + h.l.Addr().String()}})
+	}
+	k.cfg.AckTimeout, k.cfg.Stable, k.cfg.Look = 10*time.Second, 500*time.Millisecond, 100*time.Millisecond
+	k.run()
+	over := func(path string) func() bool {
+		return func() bool {
+			k.decide(5)
+			for _, l := range r.svc.Live() {
+				s, err := wire.DecodeStatus(l.Status)
+				if err == nil && s.Uplink.Path == path {
+					return k.up.Up() && l.Up
+				}
+			}
+			return false
+		}
+	}
+	eventually(t, "over fibre", over("fibre"))
+	proxies[0].swallow(true)
+	begin := time.Now()
+	eventually(t, "over mobile", over("mobile"))
+	took := time.Since(begin)
+	proxies[0].swallow(false)
+	eventually(t, "back over fibre", over("fibre"))
+	t.Logf("fail-over took %v, as central sees it", took)
+	if took > failOver {
+		t.Errorf("fail-over took %v, more than %v", took, failOver)
+	}
+	eventually(t, "everything is acknowledged", func() bool { return k.box.Depth() == 0 })
+	r.ledger(t, k.next)
 }

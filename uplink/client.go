@@ -39,14 +39,30 @@ type connection struct {
 	// timeTopic: the broker lets us listen to the topic of the time.
 	timeTopic bool
 
-	mu   sync.Mutex
-	conn net.Conn // guarded by mu; to cut the connection whatever paho does
+	route   *route
+	watched watched
+
+	mu      sync.Mutex
+	conn    net.Conn     // guarded by mu; to cut the connection whatever paho does
+	counted *countedConn // guarded by mu; below conn
+}
+
+// keepAliveMetered saves bytes where each counts.
+const keepAliveMetered = time.Minute
+
+func (r *route) keepAlive() time.Duration {
+	if r.metered() {
+		return keepAliveMetered
+	}
+	return keepAlive
 }
 
 // connect dials a broker and subscribes to the acknowledgements.
-func (u *Uplink) connect(ctx context.Context, broker string) (*connection, error) {
-	id := u.cfg.Identity
-	c := &connection{kiosk: id.Name, session: wire.ClientID(id.Name), began: time.Now(),
+func (u *Uplink) connect(ctx context.Context, r *route, broker string) (*connection, error) {
+	id, limit := u.cfg.Identity, u.dialLimit(r)
+	ctx, cancel := context.WithTimeout(ctx, 2*limit) // of all steps together
+	defer cancel()
+	c := &connection{route: r, kiosk: id.Name, session: wire.ClientID(id.Name), began: time.Now(),
 		lost: make(chan error, 1), acks: make(chan []byte, ackBuffer), times: make(chan []byte, timeBuffer)}
 	will, err := c.presence(false)
 	if err != nil {
@@ -54,16 +70,16 @@ func (u *Uplink) connect(ctx context.Context, broker string) (*connection, error
 	}
 	opts := mqtt.NewClientOptions().AddBroker(broker).SetClientID(c.session).SetProtocolVersion(4).
 		SetCleanSession(true).SetAutoReconnect(false).SetConnectRetry(false).SetStore(mqtt.NewMemoryStore()).
-		SetOrderMatters(true).SetKeepAlive(keepAlive).SetPingTimeout(pingTimeout).SetWriteTimeout(writeTimeout).
-		SetConnectTimeout(u.cfg.Dial).SetBinaryWill(wire.Topic(c.kiosk, wire.TopicPresence), will, 1, true).
+		SetOrderMatters(true).SetKeepAlive(r.keepAlive()).SetPingTimeout(pingTimeout).SetWriteTimeout(writeTimeout).
+		SetConnectTimeout(limit).SetBinaryWill(wire.Topic(c.kiosk, wire.TopicPresence), will, 1, true).
 		SetConnectionLostHandler(func(_ mqtt.Client, err error) { c.fail(err) }).
 		SetCustomOpenConnectionFn(func(uri *url.URL, _ mqtt.ClientOptions) (net.Conn, error) {
 			conf := id.TLS(uri.Hostname())
 			conf.Time = u.cfg.Now
-			return c.dial(ctx, uri, u.cfg.Dial, conf)
+			return c.dial(ctx, uri, limit, conf)
 		})
 	c.client = mqtt.NewClient(opts)
-	if err := wait(ctx, c.client.Connect(), u.cfg.Dial, "connect"); err != nil {
+	if err := wait(ctx, c.client.Connect(), limit, "connect"); err != nil {
 		c.cut()
 		return nil, err
 	}
@@ -74,7 +90,7 @@ func (u *Uplink) connect(ctx context.Context, broker string) (*connection, error
 			push(c.acks, m.Payload())
 		}
 	})
-	if err := errors.Join(wait(ctx, token, u.cfg.Dial, "subscribe"), granted(token)); err != nil {
+	if err := errors.Join(wait(ctx, token, limit, "subscribe"), granted(token)); err != nil {
 		c.cut()
 		return nil, err
 	}
@@ -109,15 +125,12 @@ func (c *connection) listenForTime(ctx context.Context, u *Uplink) error {
 // dial opens the TLS connection, within the context: paho itself would wait
 // for its own timeout.
 func (c *connection) dial(ctx context.Context, uri *url.URL, limit time.Duration, conf *tls.Config) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	d := tls.Dialer{NetDialer: &net.Dialer{KeepAlive: keepAlive}, Config: conf}
-	conn, err := d.DialContext(ctx, "tcp", uri.Host)
+	conn, counted, err := c.route.dial(ctx, uri, limit, conf)
 	if err != nil {
 		return nil, err
 	}
 	c.mu.Lock()
-	c.conn = conn
+	c.conn, c.counted = conn, counted
 	c.mu.Unlock()
 	return conn, nil
 }
@@ -182,7 +195,7 @@ func (c *connection) publish(kind string, qos byte, retained bool, payload []byt
 // leave ends the connection in order: an orderly end keeps the broker from
 // sending the last will, so the kiosk says itself that it is gone.
 func (c *connection) leave() {
-	if c.client.IsConnectionOpen() {
+	if c.client.IsConnectionOpen() && !c.watched.dead.Load() {
 		if down, err := c.presence(false); err == nil {
 			c.client.Publish(wire.Topic(c.kiosk, wire.TopicPresence), 1, true, down).WaitTimeout(goodbye)
 		}
@@ -224,11 +237,16 @@ func reason(err error) string {
 	var host x509.HostnameError
 	var invalid x509.CertificateInvalidError
 	var dns *net.DNSError
+	var iface *interfaceError
 	switch {
 	case err == nil:
 		return "the connection ended"
 	case errors.Is(err, errNoAck):
 		return "central does not acknowledge"
+	case errors.As(err, &iface):
+		return iface.Error() + ": look at the cable, and at `ip link`"
+	case errors.Is(err, errDead):
+		return "the broker fell silent: check the network"
 	case errors.As(err, &unknown), errors.As(err, &host), errors.As(err, &invalid):
 		return "the broker's certificate is not central's: check address and clock, or install a new bundle"
 	case strings.Contains(err.Error(), "remote error: tls"):

@@ -71,6 +71,9 @@ func (f *flow) begin(ctx context.Context) error {
 	q := f.u.cfg.Store.Queue()
 	f.restart(q.Epoch, q.Acknowledged)
 	f.window = newWindow(f.u.cfg.Window)
+	if f.c.route.metered() {
+		f.window = newWindow(1) // what is on its way when the path dies is paid for twice
+	}
 	return f.probe(ctx)
 }
 
@@ -127,6 +130,9 @@ func (f *flow) fill(ctx context.Context) error {
 		}
 		if len(entries) == 0 {
 			return nil
+		}
+		if f.c.route.metered() && f.c.route.spent() {
+			return errSpent
 		}
 		size, err := f.send(epoch, entries)
 		if err != nil {

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -13,9 +14,42 @@ import (
 
 // holeProxy passes bytes until it is told to swallow them, connections open.
 type holeProxy struct {
-	l  net.Listener
-	mu sync.Mutex
-	on bool
+	l      net.Listener
+	mu     sync.Mutex
+	on     bool
+	shut   bool
+	open   map[net.Conn]bool
+	passed atomic.Int64 // bytes in both directions
+
+	dialled atomic.Int64 // connections that were taken
+}
+
+// refuse cuts every connection, and each new one.
+func (h *holeProxy) refuse(on bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.shut = on
+	for c := range h.open {
+		if on {
+			_ = c.Close()
+		}
+	}
+}
+
+// keep notes a connection; it says whether it may go on.
+func (h *holeProxy) keep(c net.Conn) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.shut {
+		h.open[c] = true
+	}
+	return !h.shut
+}
+
+func (h *holeProxy) drop(c net.Conn) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.open, c)
 }
 
 func (h *holeProxy) swallow(on bool) {
@@ -36,7 +70,7 @@ func newProxy(t *testing.T, to string) *holeProxy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &holeProxy{l: l}
+	h := &holeProxy{l: l, open: map[net.Conn]bool{}}
 	t.Cleanup(func() { _ = l.Close() })
 	go func() {
 		for {
@@ -44,7 +78,13 @@ func newProxy(t *testing.T, to string) *holeProxy {
 			if err != nil {
 				return
 			}
+			h.dialled.Add(1)
 			out, err := net.Dial("tcp", to)
+			if err == nil && !h.keep(in) {
+				_ = out.Close()
+				_ = in.Close()
+				continue
+			}
 			if err != nil {
 				_ = in.Close()
 				continue
@@ -57,6 +97,7 @@ func newProxy(t *testing.T, to string) *holeProxy {
 }
 
 func (h *holeProxy) pipe(to, from net.Conn) {
+	defer h.drop(from)
 	defer to.Close()
 	defer from.Close()
 	buf := make([]byte, 32<<10)
@@ -68,6 +109,7 @@ func (h *holeProxy) pipe(to, from net.Conn) {
 		if h.swallowing() {
 			continue
 		}
+		h.passed.Add(int64(n))
 		if _, err := io.Copy(to, bytes.NewReader(buf[:n])); err != nil {
 			return
 		}

@@ -22,12 +22,15 @@ const (
 
 // session is one connection from dial to loss. progress says whether central
 // acknowledged anything over it.
-func (u *Uplink) session(ctx context.Context, broker string) (progress bool, err error) {
-	c, err := u.connect(ctx, broker)
+func (u *Uplink) session(ctx context.Context, r *route, broker string) (progress bool, err error) {
+	c, err := u.connect(ctx, r, broker)
 	if err != nil {
 		return false, err
 	}
 	defer c.leave()
+	if u.quick() {
+		defer c.watchWhile(ctx, r.metered())()
+	}
 	up, err := c.presence(true)
 	if err == nil {
 		err = c.publish(wire.TopicPresence, 1, true, up)
@@ -35,11 +38,14 @@ func (u *Uplink) session(ctx context.Context, broker string) (progress bool, err
 	if err != nil {
 		return false, err
 	}
-	u.setUp(true)
+	u.setUp(r)
 	u.notice("uplink", "", "", 0)
-	u.log.Info("connected to central's broker", "broker", broker, "session", c.session)
+	u.log.Info("connected to central's broker", "path", r.Name, "broker", broker, "session", c.session)
 	f := newFlow(u, c)
 	err = u.serve(ctx, c, f)
+	if errors.Is(err, errSpent) {
+		err = errors.Join(err, c.lastWord(u))
+	}
 	return f.progressed, err
 }
 
@@ -48,7 +54,7 @@ func (u *Uplink) serve(ctx context.Context, c *connection, f *flow) error {
 	if err := f.begin(ctx); err != nil {
 		return err
 	}
-	look := time.NewTicker(min(statusLook, u.cfg.Heartbeat))
+	look := time.NewTicker(min(statusLook, u.cfg.Heartbeat, u.cfg.Look))
 	defer look.Stop()
 	var s statusSender
 	ask := asker{u: u, c: c}
@@ -59,6 +65,7 @@ func (u *Uplink) serve(ctx context.Context, c *connection, f *flow) error {
 		if err := f.fill(ctx); err != nil {
 			return err
 		}
+		c.watched.waiting.Store(len(f.out) > 0 || f.probes > 0)
 		timer := time.NewTimer(time.Until(f.wakeAt()))
 		var err error
 		select {
@@ -73,7 +80,7 @@ func (u *Uplink) serve(ctx context.Context, c *connection, f *flow) error {
 		case payload := <-c.times:
 			ask.take(payload)
 		case <-look.C:
-			err = errors.Join(s.look(u, c), ask.look())
+			err = errors.Join(u.mayStay(c.route), s.look(u, c), ask.look())
 		case <-timer.C:
 			err = f.wake(ctx)
 		}
@@ -84,16 +91,31 @@ func (u *Uplink) serve(ctx context.Context, c *connection, f *flow) error {
 	}
 }
 
+// mayStay says why a path is to be left although it works.
+func (u *Uplink) mayStay(r *route) error {
+	switch {
+	case r.metered() && r.spent():
+		return errSpent
+	case u.better(r):
+		return errBetter
+	}
+	return nil
+}
+
 // statusSender publishes the status at change and as heartbeat.
 type statusSender struct {
 	sent  wire.Status
 	at    time.Time
 	beats int
+	extra []wire.Notice // before those of the status
 }
 
-// look sends when the status changed in what people watch, or is due.
+// look sends when the status changed in what people watch, or is due; over a
+// metered path, where results come first, only when it is due.
 func (s *statusSender) look(u *Uplink, c *connection) error {
-	if time.Since(s.at) >= u.cfg.Heartbeat || still(u.cfg.Status()) != still(s.sent) {
+	beats := c.route.beats()
+	due := time.Since(s.at) >= u.cfg.Heartbeat*time.Duration(beats)
+	if due || beats == 1 && still(u.cfg.Status()) != still(s.sent) {
 		return s.send(u, c)
 	}
 	return nil
@@ -102,6 +124,7 @@ func (s *statusSender) look(u *Uplink, c *connection) error {
 // still is the status without what changes all the time or is filled in here.
 func still(s wire.Status) string {
 	s.V, s.At, s.Session = 0, time.Time{}, ""
+	s.Uplink = wire.UplinkStatus{}
 	s.Epoch, s.LastNumber, s.Acknowledged, s.QueueDepth, s.OldestUnacked = "", 0, 0, 0, time.Time{}
 	b, err := s.Encode()
 	if err != nil {
@@ -116,6 +139,8 @@ func (s *statusSender) send(u *Uplink, c *connection) error {
 	st.V, st.At, st.Session = wire.StatusVersion, s.at.UTC(), c.session
 	st.Epoch, st.LastNumber, st.Acknowledged = q.Epoch, q.Last, q.Acknowledged
 	st.QueueDepth, st.OldestUnacked = int(q.Last-q.Acknowledged), q.Oldest
+	u.describe(&st, c.route)
+	st.Notices = append(s.extra, st.Notices...)
 	payload, err := st.Encode()
 	if err != nil {
 		// Not worth the connection: results matter more.
@@ -135,4 +160,13 @@ func (s *statusSender) send(u *Uplink, c *connection) error {
 		return c.publish(wire.TopicPresence, 1, true, up)
 	}
 	return nil
+}
+
+// lastWord tells central, before a path is closed whose budget is used up,
+// that and why nothing will come.
+func (c *connection) lastWord(u *Uplink) error {
+	_, until, _ := c.route.budget.state()
+	s := statusSender{extra: []wire.Notice{{Level: "fault", Source: sourceBudget,
+		Text: "the budget of path " + c.route.Name + " is used up until " + until.Format(time.DateOnly) + ": the kiosk closes it, results wait there"}}}
+	return s.send(u, c)
 }

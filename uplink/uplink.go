@@ -20,11 +20,9 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"net/url"
 	"sync"
 	"time"
 
-	"gateagent/gate"
 	"gateagent/gate/wire"
 )
 
@@ -48,7 +46,10 @@ type Store interface {
 // Config is what an uplink needs. Zero times take their defaults.
 type Config struct {
 	Identity *wire.Identity
-	Brokers  []string // tls://host:port in order of preference; the identity's when empty
+	Brokers  []string       // tls://host:port in order of preference; the identity's when empty
+	Paths    []Path         // ways to the broker, best first; empty: the kernel's routes
+	Dir      string         // folder where what was used of budgets is kept; empty: not kept
+	Zone     *time.Location // whose days and months budgets count for; nil: UTC
 	Store    Store
 	// Status gives the heartbeat's content; it must not block. The uplink
 	// fills in version, time, session and queue.
@@ -66,6 +67,8 @@ type Config struct {
 	RedialMax  time.Duration // 30 s
 	Window     int           // batches on their way at most; 32
 	AskAgain   time.Duration // after a question for the time that got no answer; 30 s
+	Stable     time.Duration // how long a better path must work before it is gone back to; 30 s
+	Look       time.Duration // between looks at better paths; 5 s
 }
 
 func orDefault(d *time.Duration, v time.Duration) {
@@ -79,9 +82,14 @@ type Uplink struct {
 	cfg Config
 	log *slog.Logger
 
+	routes  []*route
+	budgets *budgets
+
 	mu      sync.Mutex // guards the following
-	up      bool
+	current *route     // connected; nil when none is
+	since   time.Time  // of the connection
 	notices map[string]notice
+	silent  int // how often central was silent over a metered path
 
 	// The following belong to Run. strikes counts missed acknowledgements
 	// since the last progress, over all connections.
@@ -98,18 +106,6 @@ func New(cfg Config) (*Uplink, error) {
 	if err := wire.CheckName(cfg.Identity.Name); err != nil {
 		return nil, fmt.Errorf("uplink: %w", err)
 	}
-	if len(cfg.Brokers) == 0 {
-		cfg.Brokers = cfg.Identity.Broker
-	}
-	if len(cfg.Brokers) == 0 {
-		return nil, errors.New("uplink: no broker address: neither the configuration nor the kiosk's bundle has one")
-	}
-	for _, b := range cfg.Brokers {
-		u, err := url.Parse(b)
-		if err != nil || u.Scheme != "tls" || u.Hostname() == "" || u.Port() == "" {
-			return nil, fmt.Errorf("uplink: broker address %q: want tls://host:port", b)
-		}
-	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
@@ -119,34 +115,16 @@ func New(cfg Config) (*Uplink, error) {
 	orDefault(&cfg.RedialMin, 200*time.Millisecond)
 	orDefault(&cfg.RedialMax, 30*time.Second)
 	orDefault(&cfg.AskAgain, 30*time.Second)
+	orDefault(&cfg.Stable, 30*time.Second)
+	orDefault(&cfg.Look, 5*time.Second)
 	if cfg.Window <= 0 {
 		cfg.Window = 32
 	}
-	return &Uplink{cfg: cfg, log: cfg.Log, notices: make(map[string]notice)}, nil
-}
-
-// Run keeps the connection up until the context ends. It returns nil then and
-// nothing else ends it: a gate works without central.
-func (u *Uplink) Run(ctx context.Context) error {
-	wait := u.cfg.RedialMin
-	for n := 0; ; n++ {
-		broker := u.cfg.Brokers[n%len(u.cfg.Brokers)]
-		progress, err := u.session(ctx, broker)
-		u.setUp(false)
-		if ctx.Err() != nil {
-			return nil
-		}
-		if progress {
-			wait = u.cfg.RedialMin
-		}
-		pause := jitter(wait)
-		u.log.Warn("no connection to central", "broker", broker, "err", err, "retry_in", pause.Round(time.Millisecond))
-		u.notice("uplink", "warning", "no connection to central, results are kept here: "+reason(err), 0)
-		if !sleep(ctx, pause) {
-			return nil
-		}
-		wait = min(2*wait, u.cfg.RedialMax)
+	routes, all, err := makeRoutes(&cfg)
+	if err != nil {
+		return nil, err
 	}
+	return &Uplink{cfg: cfg, log: cfg.Log, notices: make(map[string]notice), routes: routes, budgets: all}, nil
 }
 
 // jitter spreads a fleet that lost the same broker: half to all of d.
@@ -170,88 +148,20 @@ func sleep(ctx context.Context, d time.Duration) bool {
 func (u *Uplink) Up() bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return u.up
+	return u.current != nil
 }
 
-func (u *Uplink) setUp(up bool) {
+// setUp notes which path is connected; nil: none any more, and it says for
+// how long it was.
+func (u *Uplink) setUp(r *route) (lasted time.Duration) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.up = up
-}
-
-// notice is a line for staff; until is zero for one that is taken back.
-type notice struct {
-	gate.Notice
-	until time.Time
-}
-
-// notice sets the line of a source, for a time or (0) until it is cleared
-// with an empty level.
-func (u *Uplink) notice(source, level, text string, lasts time.Duration) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if level == "" {
-		delete(u.notices, source)
-		return
+	if r != nil {
+		u.since = time.Now()
+		r.known, r.works, r.problem, r.retryAt = true, true, nil, time.Time{}
+	} else if u.current != nil {
+		lasted = max(1, time.Since(u.since))
 	}
-	n := notice{Notice: gate.Notice{Level: level, Source: source, Text: text}}
-	if lasts > 0 {
-		n.until = time.Now().Add(lasts)
-	}
-	u.notices[source] = n
-}
-
-// certificateWarning is how long before its end a certificate is mentioned.
-const certificateWarning = 30 * 24 * time.Hour
-
-// Notices says what staff should know, most urgent first.
-func (u *Uplink) Notices() []gate.Notice {
-	now := time.Now()
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	var out []gate.Notice
-	for _, source := range []string{sourceAlarm, sourceStore, sourceCentral, "uplink"} {
-		n, ok := u.notices[source]
-		if ok && (n.until.IsZero() || now.Before(n.until)) {
-			out = append(out, n.Notice)
-		}
-	}
-	if end := u.cfg.Identity.NotAfter(); !end.IsZero() && now.Add(certificateWarning).After(end) {
-		out = append(out, gate.Notice{Level: "warning", Source: "certificate",
-			Text: "the kiosk's certificate ends on " + end.UTC().Format(time.DateOnly) + ": renew it at central and install the new bundle"})
-	}
-	return out
-}
-
-// Sources of notices besides "uplink".
-const (
-	sourceAlarm   = "uplink alarm" // something that must not happen
-	sourceCentral = "central"      // central does not acknowledge
-	sourceStore   = "outbox"       // an acknowledgement could not be stored
-)
-
-// alarmLasts is how long staff see an alarm.
-const alarmLasts = time.Hour
-
-// alarmPause bounds how often an alarm is logged: whoever can publish on our
-// topic must not fill the disk.
-const alarmPause = time.Second
-
-// alarm is for what must not happen with honest parts: it is logged as an
-// error and shown; nothing is deleted.
-func (u *Uplink) alarm(text string, err error) {
-	u.notice(sourceAlarm, "fault", text, alarmLasts)
-	if time.Since(u.alarmed) < alarmPause {
-		u.unlogged++
-		return
-	}
-	attrs := []any{"alarm", text}
-	if err != nil {
-		attrs = append(attrs, "err", err)
-	}
-	if u.unlogged > 0 {
-		attrs = append(attrs, "not_logged_before", u.unlogged)
-	}
-	u.alarmed, u.unlogged = time.Now(), 0
-	u.log.Error("uplink alarm", attrs...)
+	u.current = r
+	return lasted
 }

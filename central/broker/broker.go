@@ -73,13 +73,14 @@ func Start(c Config, log *slog.Logger) (*Broker, error) {
 		port = -1 // nats-server's word for a free one
 	}
 	opts := options(c, host, port)
-	gate := &gatekeeper{admit: c.Admit, log: log, conns: map[string][]uint64{}}
+	gate := &gatekeeper{admit: c.Admit, log: log, conns: map[string]connections{}}
 	opts.CustomClientAuthentication = gate
 	srv, err := server.NewServer(opts)
 	if err != nil {
 		return nil, fmt.Errorf("embedded broker: %w", err)
 	}
 	fatal := &bridge{log: log}
+	gate.cut = func(id uint64) bool { return srv.DisconnectClientByID(id) == nil } // else it has gone by itself
 	srv.SetLoggerV2(fatal, false, false, false)
 	srv.Start()
 	b := &Broker{srv: srv, gate: gate}
@@ -117,11 +118,14 @@ func (b *Broker) Addr() string { return b.addr }
 // Kick cuts every connection made with a certificate, given by its serial
 // number in hex, and says how many there were.
 func (b *Broker) Kick(serial string) int {
+	return b.gate.cutAll(b.gate.forget(serial))
+}
+
+// KickName cuts every connection of a kiosk and says how many there were.
+func (b *Broker) KickName(name string) int {
 	n := 0
-	for _, id := range b.gate.forget(serial) {
-		if err := b.srv.DisconnectClientByID(id); err == nil { // else it has gone by itself
-			n++
-		}
+	for _, serial := range b.gate.serials(name) {
+		n += b.Kick(serial)
 	}
 	return n
 }
@@ -137,27 +141,60 @@ type gatekeeper struct {
 	admit func(context.Context, *x509.Certificate) (string, bool, error)
 	log   *slog.Logger
 
+	cut func(id uint64) bool
+
 	mu    sync.Mutex
-	conns map[string][]uint64 // guarded by mu; latest connections by certificate serial
+	conns map[string]connections // guarded by mu; by certificate serial
 }
 
-// maxConns is how many of the latest connections of one certificate are
-// remembered; nats-server does not say when one ends.
-const maxConns = 16
+// connections are the latest of one certificate.
+type connections struct {
+	name string
+	ids  []uint64
+}
 
-func (g *gatekeeper) remember(serial string, id uint64) {
+// maxConns is how many connections one certificate may have: a kiosk uses
+// one, and its newest may come before the broker has noticed that the others
+// are dead. The oldest beyond it is cut.
+const maxConns = 4
+
+// remember notes a connection and gives those that are too many.
+func (g *gatekeeper) remember(serial, name string, id uint64) (over []uint64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	ids := append(g.conns[serial], id)
-	g.conns[serial] = ids[max(0, len(ids)-maxConns):]
+	ids := append(g.conns[serial].ids, id)
+	n := max(0, len(ids)-maxConns)
+	g.conns[serial] = connections{name, ids[n:]}
+	return ids[:n]
 }
 
 func (g *gatekeeper) forget(serial string) []uint64 {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	ids := g.conns[serial]
+	ids := g.conns[serial].ids
 	delete(g.conns, serial)
 	return ids
+}
+
+func (g *gatekeeper) serials(name string) (out []string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for serial, c := range g.conns {
+		if c.name == name {
+			out = append(out, serial)
+		}
+	}
+	return out
+}
+
+func (g *gatekeeper) cutAll(ids []uint64) int {
+	n := 0
+	for _, id := range ids {
+		if g.cut(id) {
+			n++
+		}
+	}
+	return n
 }
 
 // Check implements server.Authentication.
@@ -179,7 +216,10 @@ func (g *gatekeeper) check(c server.ClientAuthentication) error {
 	cert := state.VerifiedChains[0][0]
 	// Remembered first: a revocation between the look-up and here must find
 	// the connection.
-	g.remember(cert.SerialNumber.Text(16), c.GetID())
+	over := g.remember(cert.SerialNumber.Text(16), cert.Subject.CommonName, c.GetID())
+	if len(over) > 0 {
+		go g.cutAll(over) // the broker is in the middle of letting this one in
+	}
 	name, central, err := g.admit(ctx, cert)
 	if err != nil {
 		return err

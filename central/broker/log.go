@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"time"
 )
 
 // bridge carries nats-server's log into slog. Its notices are of interest to
@@ -11,8 +12,37 @@ import (
 type bridge struct {
 	log *slog.Logger
 
-	mu    sync.Mutex
-	fatal string // guarded by mu
+	mu      sync.Mutex
+	fatal   string    // guarded by mu, as the following
+	second  time.Time // whose lines are counted
+	lines   int
+	dropped int
+}
+
+// maxLines bounds the lines a second: whoever may connect must not fill the
+// disk with what the broker refuses.
+const maxLines = 20
+
+// warn writes a line, or counts it when there are too many.
+func (b *bridge) warn(format string, v []any) {
+	b.mu.Lock()
+	if now := time.Now(); now.Sub(b.second) >= time.Second {
+		b.second, b.lines = now, 0
+	}
+	b.lines++
+	if b.lines > maxLines {
+		b.dropped++
+		b.mu.Unlock()
+		return
+	}
+	dropped := b.dropped
+	b.dropped = 0
+	b.mu.Unlock()
+	attrs := []any{"says", fmt.Sprintf(format, v...)}
+	if dropped > 0 {
+		attrs = append(attrs, "lines_dropped_before", dropped)
+	}
+	b.log.Warn("broker", attrs...)
 }
 
 // last gives the last fatal message, which is why a start failed.
@@ -31,9 +61,7 @@ func (b *bridge) Noticef(format string, v ...any) {
 }
 
 // Warnf implements server.Logger.
-func (b *bridge) Warnf(format string, v ...any) {
-	b.log.Warn("broker", "says", fmt.Sprintf(format, v...))
-}
+func (b *bridge) Warnf(format string, v ...any) { b.warn(format, v) }
 
 // Fatalf implements server.Logger; it remembers and returns.
 func (b *bridge) Fatalf(format string, v ...any) {
@@ -46,9 +74,7 @@ func (b *bridge) Fatalf(format string, v ...any) {
 
 // Errorf implements server.Logger. A client that misbehaves is an error to
 // nats-server and a warning here.
-func (b *bridge) Errorf(format string, v ...any) {
-	b.log.Warn("broker", "says", fmt.Sprintf(format, v...))
-}
+func (b *bridge) Errorf(format string, v ...any) { b.warn(format, v) }
 
 // Debugf implements server.Logger.
 func (b *bridge) Debugf(string, ...any) {}

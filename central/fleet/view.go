@@ -14,7 +14,8 @@ import (
 
 // What the page calls late.
 const (
-	// silentAfter is three and a half heartbeats of ten seconds.
+	// silentAfter is three and a half heartbeats of ten seconds; a kiosk that
+	// says that its heartbeat is slower gets as many of its own.
 	silentAfter = 35 * time.Second
 	// certSoon is when a kiosk's certificate is to be renewed.
 	certSoon = 30 * 24 * time.Hour
@@ -66,6 +67,7 @@ type alarmView struct {
 }
 
 var alarmNames = map[string]string{
+	store.AlarmFlood:     "Kiosk floods central",
 	store.AlarmConflict:  "Contradicting results",
 	store.AlarmSignature: "Wrong signature",
 	store.AlarmForeign:   "Results on another kiosk's topic",
@@ -92,6 +94,7 @@ type kioskView struct {
 	Queue       int
 	QueueOldest time.Time
 	QueueLate   bool
+	Uplink      wire.UplinkStatus
 	List        listView
 	Admit       int64
 	Refer       int64
@@ -187,6 +190,7 @@ func drawKiosk(k store.Kiosk, l store.Live, tallies []store.Tally, now time.Time
 	v.State, v.Since = presence(k, l, now)
 	if s, err := wire.DecodeStatus(l.Status); err == nil {
 		v.HasStatus = true
+		v.Uplink = s.Uplink
 		v.Gate, v.Stage, v.Version, v.Policy, v.FaceOff = s.Gate, s.Stage, s.Version, s.Policy, s.FaceOff
 		v.Queue, v.QueueOldest, v.Notices = s.QueueDepth, s.OldestUnacked, s.Notices
 		v.QueueLate = s.QueueDepth > 0 && !s.OldestUnacked.IsZero() && now.Sub(s.OldestUnacked) > queueOld
@@ -238,13 +242,35 @@ func presence(k store.Kiosk, l store.Live, now time.Time) (string, time.Time) {
 		return stateNever, time.Time{}
 	case !l.Up:
 		return stateAbsent, l.Since
-	case now.Sub(l.Heard) > silentAfter && now.Sub(l.Since) > silentAfter:
+	case now.Sub(l.Heard) > patience(l) && now.Sub(l.Since) > patience(l):
 		if l.Heard.After(l.Since) {
 			return stateSilent, l.Heard
 		}
 		return stateSilent, l.Since
 	}
 	return statePresent, l.Since
+}
+
+// slowestBeat bounds what a kiosk may say of its heartbeat.
+const slowestBeat = time.Hour
+
+// patience is how long a kiosk may be silent by what it said last.
+func patience(l store.Live) time.Duration {
+	s, err := wire.DecodeStatus(l.Status)
+	if err != nil || s.Uplink.Heartbeat <= 0 || s.Uplink.Heartbeat > int(slowestBeat.Seconds()) {
+		return silentAfter
+	}
+	return max(silentAfter, time.Duration(s.Uplink.Heartbeat)*time.Second*7/2)
+}
+
+// PathText says over which path a kiosk reaches us, empty where it has but
+// one.
+func (v kioskView) PathText() string {
+	u := v.Uplink
+	if u.Path == "" || u.Budget <= 0 {
+		return u.Path
+	}
+	return fmt.Sprintf("%s, %.0f of %.0f MiB left until %s", u.Path, float64(max(0, u.Left))/(1<<20), float64(u.Budget)/(1<<20), u.Until.Format(time.DateOnly))
 }
 
 func drawList(l wire.ListStatus, now time.Time) listView {

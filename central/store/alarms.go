@@ -8,6 +8,7 @@ import (
 
 // Kinds of alarms.
 const (
+	AlarmFlood     = "flood"     // a kiosk sends more than any has to say
 	AlarmConflict  = "conflict"  // one number, two contents
 	AlarmSignature = "signature" // a batch that the kiosk's key did not sign
 	AlarmForeign   = "foreign"   // a batch on another kiosk's topic

@@ -7,6 +7,7 @@ import (
 	"gateagent/config"
 	"gateagent/drivers/barrier"
 	"gateagent/drivers/serial"
+	"gateagent/uplink"
 )
 
 // scannerLine is the serial line of one scanner.
@@ -53,4 +54,13 @@ func checkDevices(path string, c *config.Config) error {
 		return fmt.Errorf("%s: barrier: %w", path, err)
 	}
 	return nil
+}
+
+// uplinkPaths takes the ways to central over from the configuration.
+func uplinkPaths(c *config.Config) []uplink.Path {
+	var out []uplink.Path
+	for _, p := range c.Uplink.Paths {
+		out = append(out, uplink.Path{Name: p.Name, Interface: p.Interface, Brokers: p.Brokers, Budget: int64(p.Budget), Period: p.Period})
+	}
+	return out
 }

@@ -35,11 +35,21 @@ type Status struct {
 	QueueDepth    int       `json:"queue_depth"`
 	OldestUnacked time.Time `json:"oldest_unacked,omitzero"`
 
-	Clock   ClockStatus `json:"clock"`
-	List    ListStatus  `json:"list"`
-	FaceOff bool        `json:"face_off"`
-	Policy  string      `json:"policy"`
-	Notices []Notice    `json:"notices,omitempty"`
+	Uplink  UplinkStatus `json:"uplink,omitzero"`
+	Clock   ClockStatus  `json:"clock"`
+	List    ListStatus   `json:"list"`
+	FaceOff bool         `json:"face_off"`
+	Policy  string       `json:"policy"`
+	Notices []Notice     `json:"notices,omitempty"`
+}
+
+// UplinkStatus says over which path the kiosk reaches central.
+type UplinkStatus struct {
+	Path      string    `json:"path,omitempty"`      // empty: there is but one
+	Heartbeat int       `json:"heartbeat,omitempty"` // seconds until the next status at most; 0: 10
+	Budget    int64     `json:"budget,omitempty"`    // bytes that a metered path may carry in a period
+	Left      int64     `json:"left,omitempty"`      // of them
+	Until     time.Time `json:"until,omitzero"`      // when the period ends
 }
 
 // ClockStatus says where the kiosk's time comes from.

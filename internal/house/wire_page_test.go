@@ -61,8 +61,9 @@ func TestWirePage(t *testing.T) {
 		"## Batch": reflect.TypeFor[wire.Batch](), "### Entry": reflect.TypeFor[wire.Entry](), "## Ack": reflect.TypeFor[wire.Ack](),
 		"## Presence": reflect.TypeFor[wire.Presence](), "## Status": reflect.TypeFor[wire.Status](),
 		"## TimeQuestion": reflect.TypeFor[wire.TimeQuestion](), "## SignedTime": reflect.TypeFor[wire.SignedTime](),
-		"### ClockStatus": reflect.TypeFor[wire.ClockStatus](),
-		"### ListStatus":  reflect.TypeFor[wire.ListStatus](), "### Notice": reflect.TypeFor[wire.Notice](),
+		"### UplinkStatus": reflect.TypeFor[wire.UplinkStatus](),
+		"### ClockStatus":  reflect.TypeFor[wire.ClockStatus](),
+		"### ListStatus":   reflect.TypeFor[wire.ListStatus](), "### Notice": reflect.TypeFor[wire.Notice](),
 		"## Request": reflect.TypeFor[wire.Request](), "## Bundle": reflect.TypeFor[wire.Bundle](),
 	} {
 		if got, want := pageFields(section(page, heading)), jsonFields(typ); !slices.Equal(got, want) {
