@@ -127,6 +127,15 @@ func Expect(b []byte, tag uint32) ([]byte, error) {
 	return t.Value, nil
 }
 
+// Take reads one element of the given tag off the front.
+func Take(b []byte, tag uint32) (t TLV, rest []byte, err error) {
+	t, rest, err = Next(b)
+	if err == nil && t.Tag != tag {
+		err = fmt.Errorf("element %X where %X was expected", t.Tag, tag)
+	}
+	return t, rest, err
+}
+
 // maxChildren bounds how many elements Children returns.
 const maxChildren = 4096
 

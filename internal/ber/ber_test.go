@@ -51,6 +51,12 @@ func TestOneExpectFind(t *testing.T) {
 	if _, err := Expect(seq, Set); err == nil {
 		t.Error("a sequence passes for a set")
 	}
+	if _, rest, err := Take(append(bytes.Clone(seq), 1, 2), Sequence); err != nil || !bytes.Equal(rest, []byte{1, 2}) {
+		t.Errorf("Take left % X, %v", rest, err)
+	}
+	if _, _, err := Take(seq, Set); err == nil {
+		t.Error("Take gave a sequence for a set")
+	}
 	if n, ok := Find(v, Null); !ok || n.Tag != Null {
 		t.Error("not found")
 	}

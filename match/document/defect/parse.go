@@ -33,15 +33,15 @@ func parse(der []byte) (*List, error) {
 	if err != nil {
 		return nil, err
 	}
-	version, body, err := take(body, ber.Integer)
+	version, body, err := ber.Take(body, ber.Integer)
 	if err != nil {
 		return nil, err
 	}
-	alg, body, err := take(body, ber.OID)
+	alg, body, err := ber.Take(body, ber.OID)
 	if err != nil {
 		return nil, err
 	}
-	set, body, err := take(body, ber.Set)
+	set, body, err := ber.Take(body, ber.Set)
 	if err != nil {
 		return nil, err
 	}
@@ -59,7 +59,7 @@ func parse(der []byte) (*List, error) {
 	l.Hash, _ = pki.HashByOID(oid) // an unknown one only makes its hashes useless
 	for rest := set.Value; len(rest) > 0; {
 		var t ber.TLV
-		if t, rest, err = take(rest, ber.Sequence); err != nil {
+		if t, rest, err = ber.Take(rest, ber.Sequence); err != nil {
 			return nil, err
 		}
 		e, err := parseEntry(t.Value)
@@ -71,15 +71,6 @@ func parse(der []byte) (*List, error) {
 		}
 	}
 	return l, nil
-}
-
-// take reads one element of the given tag off the front.
-func take(b []byte, tag uint32) (ber.TLV, []byte, error) {
-	t, rest, err := ber.Next(b)
-	if err == nil && t.Tag != tag {
-		err = fmt.Errorf("element %X where %X was expected", t.Tag, tag)
-	}
-	return t, rest, err
 }
 
 // parseEntry reads Defect. In version 2 the identifier may be absent where
@@ -146,7 +137,7 @@ func parseDefect(t ber.TLV) (Defect, error) {
 	if inner, err := ber.One(body); err == nil && t.Tag == 0xA0 && inner.Tag == ber.Sequence {
 		body = inner.Value // the tag is explicit: the module does not say which
 	}
-	kind, rest, err := take(body, ber.OID)
+	kind, rest, err := ber.Take(body, ber.OID)
 	if err != nil {
 		return Defect{}, err
 	}

@@ -111,9 +111,13 @@ func (r *reader) next() ber.TLV {
 
 // expect takes the next element, which must have the tag.
 func (r *reader) expect(tag uint32) ber.TLV {
-	t := r.next()
-	if r.err == nil && t.Tag != tag {
-		r.err = errors.New("element " + hexTag(t.Tag) + " where " + hexTag(tag) + " was expected")
+	if r.err != nil {
+		return ber.TLV{}
+	}
+	t, rest, err := ber.Take(r.rest, tag)
+	r.err = err
+	if err == nil {
+		r.rest = rest
 	}
 	return t
 }
@@ -126,8 +130,6 @@ func (r *reader) optional(tag uint32) (ber.TLV, bool) {
 	t := r.next()
 	return t, r.err == nil
 }
-
-func hexTag(tag uint32) string { return strings.ToUpper(strconv.FormatUint(uint64(tag), 16)) }
 
 // open starts to read the one constructed element in b.
 func open(b []byte, tag uint32) *reader {
