@@ -63,10 +63,7 @@ func (o *Outbox) appendHeld(ctx context.Context, rec wire.Record, plain []byte, 
 	default:
 		number = o.head.last
 	}
-	select {
-	case o.notify <- struct{}{}:
-	default: // a token waits already
-	}
+	o.wake()
 	return number, nil
 }
 

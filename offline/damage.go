@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"syscall"
 
 	"github.com/mattn/go-sqlite3"
@@ -64,8 +65,19 @@ func (o *Outbox) replace(ctx context.Context, why error) error {
 // its log would be an older one that gives numbers twice, and a log beside a
 // new database would be played into it.
 func (o *Outbox) setAside() (string, error) {
-	aside := filepath.Join(o.cfg.Dir, dbFolder+".damaged-"+o.cfg.Now().UTC().Format("20060102T150405.000000000"))
+	aside := filepath.Join(o.cfg.Dir, damagedPrefix+o.cfg.Now().UTC().Format("20060102T150405.000000000"))
 	return aside, durable.Rename(filepath.Dir(o.path), aside)
+}
+
+// damagedPrefix begins the name of a folder that was set aside.
+const damagedPrefix = dbFolder + ".damaged-"
+
+// damagedFolders gives the folders in a state folder that were set aside, the
+// oldest first.
+func damagedFolders(dir string) []string {
+	folders, _ := filepath.Glob(filepath.Join(dir, damagedPrefix+"*")) // the pattern is sound
+	slices.Sort(folders)
+	return folders
 }
 
 // explain makes an error say which file, what happened and what to do.

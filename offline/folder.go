@@ -11,7 +11,6 @@ import (
 	"slices"
 	"time"
 
-	"gateagent/gate"
 	"gateagent/gate/wire"
 )
 
@@ -34,7 +33,7 @@ const folderTimeout = time.Minute
 // temporary files. each is called for every epoch, the oldest first, and may
 // call read to get entries after a number, in order and at most limit of them.
 func ReadFolder(ctx context.Context, dir string, each func(s Standing, read func(after uint64, limit int) ([]wire.Entry, error)) error) (err error) {
-	saved, _ := filepath.Glob(filepath.Join(dir, dbFolder+".damaged-*", savedFolder)) // the pattern is sound
+	saved, _ := filepath.Glob(filepath.Join(dir, damagedPrefix+"*", savedFolder)) // the pattern is sound
 	slices.Sort(saved)
 	for _, folder := range append(saved, filepath.Join(dir, dbFolder)) {
 		if err := readCopy(ctx, folder, each); err != nil {
@@ -63,8 +62,8 @@ func readCopy(ctx context.Context, folder string, each func(Standing, func(uint6
 	if err := db.QueryRowContext(ctx, `SELECT kiosk FROM meta WHERE id = 1`).Scan(&cfg.Kiosk); err != nil {
 		return fmt.Errorf("it is no outbox, or damaged: %w", err)
 	}
-	o := &Outbox{cfg: cfg, path: path, db: db, turn: make(chan struct{}, 1), notify: make(chan struct{}, 1),
-		notices: make(map[string]gate.Notice), end: func() {}}
+	o := newOutbox(cfg, path)
+	o.db = db
 	if err := o.load(ctx); err != nil {
 		return err
 	}

@@ -12,7 +12,6 @@ import (
 	"sync"
 	"time"
 
-	"gateagent/gate"
 	"gateagent/gate/wire"
 	"gateagent/internal/durable"
 )
@@ -47,7 +46,7 @@ func (old *older) ask(after uint64) bool {
 		old.asked++
 	}
 	if old.asked > olderTries {
-		old.asked, old.rest = 0, time.Now().Add(olderRest)
+		old.pauseHeld()
 		return false
 	}
 	return true
@@ -56,8 +55,11 @@ func (old *older) ask(after uint64) bool {
 func (old *older) pause() {
 	old.state.Lock()
 	defer old.state.Unlock()
-	old.asked, old.rest = 0, time.Now().Add(olderRest)
+	old.pauseHeld()
 }
+
+// pauseHeld lets newer results go first; the caller holds state.
+func (old *older) pauseHeld() { old.asked, old.rest = 0, time.Now().Add(olderRest) }
 
 func (old *older) progress() {
 	old.state.Lock()
@@ -140,10 +142,7 @@ func (o *Outbox) putAway(old *older) error {
 		o.cfg.Log.Warn("outbox: a saved epoch could not be put away; it is sent again after a restart, which does no harm", "folder", old.folder, "err", err)
 	}
 	o.noteRescued()
-	select {
-	case o.notify <- struct{}{}:
-	default: // a token waits already
-	}
+	o.wake()
 	return nil
 }
 
@@ -158,11 +157,10 @@ func (o *Outbox) closeOlder() error {
 // startRescue looks, beside the work, for databases that were set aside, saves
 // what can be saved, and has it sent.
 func (o *Outbox) startRescue() {
-	folders, _ := filepath.Glob(filepath.Join(o.cfg.Dir, dbFolder+".damaged-*")) // the pattern is sound
+	folders := damagedFolders(o.cfg.Dir)
 	if len(folders) == 0 {
 		return
 	}
-	slices.Sort(folders)
 	epoch := o.head.epoch
 	o.rescues.Go(func() {
 		o.rescueMu.Lock()
@@ -173,10 +171,7 @@ func (o *Outbox) startRescue() {
 			}
 		}
 		o.noteRescued()
-		select {
-		case o.notify <- struct{}{}:
-		default: // a token waits already
-		}
+		o.wake()
 	})
 }
 
@@ -199,10 +194,7 @@ func (o *Outbox) rescueOne(folder, epoch string) error {
 	}
 	cfg := o.cfg
 	cfg.KeepAge, cfg.KeepBytes = 100*365*24*time.Hour, math.MaxInt64 // nothing is deleted here
-	old := &older{folder: folder, Outbox: &Outbox{
-		cfg: cfg, path: path, turn: make(chan struct{}, 1), notify: make(chan struct{}, 1),
-		notices: make(map[string]gate.Notice), end: func() {},
-	}}
+	old := &older{folder: folder, Outbox: newOutbox(cfg, path)}
 	if err := old.openOnce(o.ending); err != nil {
 		return err
 	}
@@ -237,12 +229,11 @@ func readReport(folder string) (rescueReport, error) {
 // noteRescued tells staff of the newest database that was set aside, as long
 // as its folder is there: a fault while results wait or are missing.
 func (o *Outbox) noteRescued() {
-	folders, _ := filepath.Glob(filepath.Join(o.cfg.Dir, dbFolder+".damaged-*")) // the pattern is sound
+	folders := damagedFolders(o.cfg.Dir)
 	if len(folders) == 0 {
 		o.note("database", "", "")
 		return
 	}
-	slices.Sort(folders)
 	var waiting, stranded, unreadable uint64
 	worst := ""
 	for _, folder := range folders {

@@ -64,6 +64,14 @@ type head struct {
 	oldest time.Time // of the oldest result that is not acknowledged
 }
 
+// newOutbox has neither database nor lock, and no work beside it yet.
+func newOutbox(cfg Config, path string) *Outbox {
+	return &Outbox{
+		cfg: cfg, path: path, turn: make(chan struct{}, 1), notify: make(chan struct{}, 1),
+		notices: make(map[string]gate.Notice), sent: make(map[string]bool), end: func() {},
+	}
+}
+
 // Open takes the state folder for this process and opens the outbox in it. A
 // damaged database is set aside under another name and a new one, with a new
 // epoch, begins.
@@ -79,11 +87,8 @@ func Open(ctx context.Context, cfg Config) (*Outbox, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := &Outbox{
-		cfg: cfg, path: filepath.Join(cfg.Dir, dbFolder, dbName), lock: lock,
-		turn: make(chan struct{}, 1), notify: make(chan struct{}, 1),
-		notices: make(map[string]gate.Notice), sent: make(map[string]bool),
-	}
+	o := newOutbox(cfg, filepath.Join(cfg.Dir, dbFolder, dbName))
+	o.lock = lock
 	o.ending, o.end = context.WithCancel(context.WithoutCancel(ctx))
 	if err := o.open(ctx); err != nil {
 		o.end()
@@ -270,6 +275,13 @@ func (o *Outbox) Close() error {
 // Notify carries a token after each Append: one reader learns that there is
 // something to send.
 func (o *Outbox) Notify() <-chan struct{} { return o.notify }
+
+func (o *Outbox) wake() {
+	select {
+	case o.notify <- struct{}{}:
+	default: // a token waits already
+	}
+}
 
 // Queue says how much waits for central, of the epoch that is to be sent now.
 func (o *Outbox) Queue() wire.Queue {

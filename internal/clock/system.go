@@ -1,6 +1,7 @@
 package clock
 
 import (
+	"fmt"
 	"log/slog"
 	"os"
 	"strconv"
@@ -33,11 +34,21 @@ func (c *Clock) boot() time.Duration {
 	if c.Boot != nil {
 		return c.Boot()
 	}
-	var ts unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts); err != nil {
+	d, err := SinceBoot()
+	if err != nil {
 		return 0
 	}
-	return time.Duration(ts.Nano())
+	return d
+}
+
+// SinceBoot is the boot clock: the time since the machine was started, suspend
+// included (CLOCK_BOOTTIME, clock_gettime(2)). Nobody can set it.
+func SinceBoot() (time.Duration, error) {
+	var ts unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts); err != nil {
+		return 0, fmt.Errorf("read the boot clock: %w", err)
+	}
+	return time.Duration(ts.Nano()), nil
 }
 
 func (c *Clock) kernelSynced() bool {
@@ -54,11 +65,20 @@ func (c *Clock) bootID() string {
 	if c.BootID != nil {
 		return c.BootID()
 	}
-	id, err := os.ReadFile(bootIDPath)
+	id, err := BootID()
 	if err != nil {
 		return ""
 	}
-	return strings.TrimSpace(string(id))
+	return id
+}
+
+// BootID is the id that the kernel has drawn at this boot.
+func BootID() (string, error) {
+	id, err := os.ReadFile(bootIDPath)
+	if err != nil {
+		return "", fmt.Errorf("read the boot id: %w", err)
+	}
+	return strings.TrimSpace(string(id)), nil
 }
 
 func (c *Clock) rtc() (time.Time, bool) {
