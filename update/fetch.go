@@ -155,7 +155,7 @@ func (f *fetcher) from(ctx context.Context, src Source, t Target, path string) e
 				continue // what lay there may have come from another source
 			}
 			return errors.Join(err, gone)
-		case got == 0 || cuts >= cutAttempts || ctx.Err() != nil || errors.Is(err, fs.ErrNotExist):
+		case got == 0 || cuts >= cutAttempts || attackOf(err) == SlowData || ctx.Err() != nil || errors.Is(err, fs.ErrNotExist):
 			return err
 		}
 		cuts++
