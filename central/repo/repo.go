@@ -35,6 +35,7 @@ type Repo struct {
 	lock   *os.File
 	now    *state
 	drafts map[string]*draft
+	put    func(path string, data []byte, perm os.FileMode) error // writes a file of metadata, durably
 }
 
 // Plan says who signs what in a new repository: root, targets, snapshot and
@@ -84,7 +85,7 @@ func Open(ctx context.Context, dir string) (_ *Repo, err error) {
 	if _, err := os.Stat(filepath.Join(dir, wire.RepoMetadata)); err != nil {
 		return nil, fmt.Errorf("%s holds no repository (%w): make one with gatectl repo init, or name its folder", dir, err)
 	}
-	r := &Repo{dir: dir, drafts: map[string]*draft{}}
+	r := &Repo{dir: dir, drafts: map[string]*draft{}, put: durable.WriteFile}
 	if r.lock, err = lock(ctx, filepath.Join(dir, lockFile)); err != nil {
 		return nil, err
 	}
