@@ -56,6 +56,9 @@ type Config struct {
 	Status func() wire.Status
 	// Time takes central's signed time; nil asks for none.
 	Time Timekeeper
+	// Command takes central's verified word; nil: none is listened for. It
+	// refuses with wire.ErrOld what central has replaced since.
+	Command func(*wire.Command) error
 	// Now is the time by which certificates are judged; nil: the wall clock.
 	Now func() time.Time
 	Log *slog.Logger
