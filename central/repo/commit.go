@@ -13,7 +13,6 @@ import (
 	"github.com/theupdateframework/go-tuf/v2/metadata"
 
 	"gateagent/gate/wire"
-	"gateagent/internal/durable"
 )
 
 // ErrOnline says that snapshot or timestamp cannot be signed with the keys at
@@ -52,8 +51,9 @@ func (r *Repo) Commit(now time.Time, online ...crypto.Signer) (*Result, error) {
 			res.Roles[role] = next.versionOf(role)
 		}
 	}
+	err := r.retire(next, now)
 	r.now = next
-	return res, r.forgetDone()
+	return res, errors.Join(err, r.forgetDone())
 }
 
 func (s *state) versionOf(role string) int64 {
@@ -197,6 +197,11 @@ func (r *Repo) place(next *state, role string, now time.Time, before *rootMeta) 
 	if !d.expires().After(now) {
 		return "it expired before it was in force: renew it"
 	}
+	if d.targets != nil {
+		if path := r.missing(d.targets); path != "" {
+			return "the content of " + path + " is not here: add it again"
+		}
+	}
 	data, err := d.bytes()
 	if err != nil {
 		return err.Error()
@@ -305,7 +310,7 @@ func (r *Repo) write(next *state) error {
 			continue
 		}
 		path := filepath.Join(r.dir, wire.MetadataFile(role, next.versionOf(role)))
-		if err := durable.WriteFile(path, next.raw[role], 0o644); err != nil {
+		if err := r.put(path, next.raw[role], 0o644); err != nil {
 			return fmt.Errorf("repository: %w", err)
 		}
 	}
