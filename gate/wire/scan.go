@@ -13,113 +13,135 @@ import (
 // wrong: this reader accepts nothing that it would refuse.
 
 // scan reads JSON forward. Once something is not as expected, bad is set and
-// every further step does nothing.
+// nothing that is read from then on counts.
 type scan struct {
 	b   []byte
+	at  int
 	bad bool
 }
 
-// eat takes a text that must come now.
-func (s *scan) eat(text string) {
-	if s.bad || len(s.b) < len(text) || string(s.b[:len(text)]) != text {
-		s.bad = true
-		return
+// peek gives the byte that comes now; 0 at the end.
+func (s *scan) peek() byte {
+	if s.at < len(s.b) {
+		return s.b[s.at]
 	}
-	s.b = s.b[len(text):]
+	return 0
 }
 
 // next takes a byte if it comes now.
 func (s *scan) next(c byte) bool {
-	if s.bad || len(s.b) == 0 || s.b[0] != c {
+	if s.at >= len(s.b) || s.b[s.at] != c || s.bad {
 		return false
 	}
-	s.b = s.b[1:]
+	s.at++
 	return true
 }
+
+// need takes a byte that must come now.
+func (s *scan) need(c byte) {
+	if !s.next(c) {
+		s.bad = true
+	}
+}
+
+// eat takes a text that must come now.
+func (s *scan) eat(text string) {
+	end := s.at + len(text)
+	if end > len(s.b) || string(s.b[s.at:end]) != text {
+		s.bad = true
+		return
+	}
+	s.at = end
+}
+
+// done says whether all was read and was as expected.
+func (s *scan) done() bool { return !s.bad && s.at == len(s.b) }
 
 // maxDigits keeps a number within 63 bits.
 const maxDigits = 18
 
 // number takes a number without sign, fraction or exponent.
 func (s *scan) number() (v uint64) {
-	n := 0
-	for n < len(s.b) && s.b[n] >= '0' && s.b[n] <= '9' {
-		v = v*10 + uint64(s.b[n]-'0')
-		n++
+	begin := s.at
+	for s.at < len(s.b) && s.b[s.at] >= '0' && s.b[s.at] <= '9' {
+		v = v*10 + uint64(s.b[s.at]-'0')
+		s.at++
 	}
-	if s.bad || n == 0 || n > maxDigits || n > 1 && s.b[0] == '0' {
+	if n := s.at - begin; n == 0 || n > maxDigits || n > 1 && s.b[begin] == '0' {
 		s.bad = true
-		return 0
 	}
-	s.b = s.b[n:]
 	return v
 }
 
 // text takes a string without escapes.
 func (s *scan) text() []byte {
-	s.eat(`"`)
-	if s.bad {
-		return nil
-	}
-	n := bytes.IndexByte(s.b, '"')
-	if n < 0 {
-		s.bad = true
-		return nil
-	}
-	out := s.b[:n]
-	ascii := true
-	for _, c := range out {
+	s.need('"')
+	begin, ascii := s.at, true
+	for s.at < len(s.b) && s.b[s.at] != '"' {
+		c := s.b[s.at]
 		s.bad = s.bad || c < ' ' || c == '\\'
 		ascii = ascii && c < utf8.RuneSelf
+		s.at++
 	}
+	out := s.b[begin:s.at]
+	s.need('"')
 	if s.bad = s.bad || !ascii && !utf8.Valid(out); s.bad {
 		return nil
 	}
-	s.b = s.b[n+1:]
 	return out
 }
 
 // binary takes a string of base64, or null, and puts what it says behind room.
 func (s *scan) binary(room []byte) (out, rest []byte) {
-	if len(s.b) > 0 && s.b[0] == 'n' {
+	if s.peek() == 'n' {
 		s.eat("null")
 		return nil, room
 	}
-	s.eat(`"`)
-	n := bytes.IndexByte(s.b, '"')
-	if s.bad || n < 0 || base64.StdEncoding.DecodedLen(n) > cap(room)-len(room) || bytes.IndexByte(s.b[:n], '\n') >= 0 || bytes.IndexByte(s.b[:n], '\r') >= 0 {
+	s.need('"')
+	n := bytes.IndexByte(s.b[s.at:], '"')
+	if n < 0 || base64.StdEncoding.DecodedLen(n) > cap(room)-len(room) {
 		s.bad = true
 		return nil, room
 	}
-	begin := len(room)
-	m, err := base64.StdEncoding.Decode(room[begin:cap(room)], s.b[:n])
-	if err != nil {
-		s.bad = true
-		return nil, room
-	}
-	s.b = s.b[n+1:]
+	begin, code := len(room), s.b[s.at:s.at+n]
+	m, err := base64.StdEncoding.Decode(room[begin:cap(room)], code)
+	// The decoder passes over line ends, which are none of JSON's.
+	s.bad = s.bad || err != nil || bytes.IndexByte(code, '\n') >= 0 || bytes.IndexByte(code, '\r') >= 0
+	s.at += n + 1
 	room = room[:begin+m]
 	return room[begin : begin+m : begin+m], room
 }
 
 // object calls f with each name of an object; f takes the value.
-func (s *scan) object(f func(name string)) {
-	s.eat("{")
+func (s *scan) object(f func(name []byte)) {
+	s.need('{')
 	if s.next('}') {
 		return
 	}
 	for !s.bad {
 		name := s.text()
-		s.eat(":")
-		if s.bad {
-			return
-		}
-		f(string(name))
+		s.need(':')
+		f(name)
 		if !s.next(',') {
 			break
 		}
 	}
-	s.eat("}")
+	s.need('}')
+}
+
+// array calls f before each element, which f takes.
+func (s *scan) array(f func()) {
+	s.need('[')
+	if s.next(']') {
+		return
+	}
+	for !s.bad {
+		f()
+		if !s.next(',') {
+			break
+		}
+	}
+	s.need(']')
 }
 
 // maxNesting bounds what skip follows; a record has less.
@@ -127,17 +149,12 @@ const maxNesting = 8
 
 // skip takes any value.
 func (s *scan) skip(depth int) {
-	if s.bad || len(s.b) == 0 || depth > maxNesting {
-		s.bad = true
-		return
-	}
-	switch s.b[0] {
+	s.bad = s.bad || depth > maxNesting
+	switch c := s.peek(); c {
 	case '"':
 		s.text()
-	case '{':
-		s.object(func(string) { s.skip(depth + 1) })
-	case '[':
-		s.array(func() { s.skip(depth + 1) })
+	case '{', '[':
+		s.skipAll(c == '{', c+2, depth) // the closing ones follow in ASCII, with one between
 	case 't':
 		s.eat("true")
 	case 'f':
@@ -149,19 +166,23 @@ func (s *scan) skip(depth int) {
 	}
 }
 
-// array calls f before each element, which f takes.
-func (s *scan) array(f func()) {
-	s.eat("[")
-	if s.next(']') {
+// skipAll takes an object or an array.
+func (s *scan) skipAll(named bool, end byte, depth int) {
+	s.at++
+	if s.next(end) {
 		return
 	}
 	for !s.bad {
-		f()
+		if named {
+			s.text()
+			s.need(':')
+		}
+		s.skip(depth + 1)
 		if !s.next(',') {
 			break
 		}
 	}
-	s.eat("]")
+	s.need(end)
 }
 
 // real takes a number with sign and fraction; one with an exponent is not
@@ -169,16 +190,14 @@ func (s *scan) array(f func()) {
 func (s *scan) real() {
 	s.next('-')
 	s.number()
-	if s.next('.') {
-		n := 0
-		for n < len(s.b) && s.b[n] >= '0' && s.b[n] <= '9' {
-			n++
-		}
-		if n == 0 {
-			s.bad = true
-		}
-		s.b = s.b[n:]
+	if !s.next('.') {
+		return
 	}
+	begin := s.at
+	for c := s.peek(); c >= '0' && c <= '9'; c = s.peek() {
+		s.at++
+	}
+	s.bad = s.bad || s.at == begin
 }
 
 // scanBatch reads a batch that Encode wrote.
@@ -223,7 +242,7 @@ func scanBatch(data []byte) (*Batch, bool) {
 	s.eat(`,"sig":`)
 	b.Sig, _ = s.binary(room)
 	s.eat(`}`)
-	if s.bad || len(s.b) != 0 {
+	if !s.done() {
 		return nil, false
 	}
 	return b, true
@@ -288,8 +307,8 @@ func scanOutline(body []byte) (*Record, bool) {
 		s.bad = s.bad || seen&bit != 0
 		seen |= bit
 	}
-	s.object(func(name string) {
-		switch name {
+	s.object(func(name []byte) {
+		switch string(name) {
 		case "v":
 			once(sawVersion)
 			r.V = int(s.number())
@@ -318,13 +337,13 @@ func scanOutline(body []byte) (*Record, bool) {
 			s.other(name)
 		}
 	})
-	return r, !s.bad && len(s.b) == 0
+	return r, s.done()
 }
 
 // other skips what is not looked at. encoding/json takes names in whatever
 // case; one that is not in ours is left to it.
-func (s *scan) other(name string) {
-	for _, c := range []byte(name) {
+func (s *scan) other(name []byte) {
+	for _, c := range name {
 		if c >= 'A' && c <= 'Z' {
 			s.bad = true
 		}
@@ -333,8 +352,8 @@ func (s *scan) other(name string) {
 }
 
 func (s *scan) decision(d *Decision, once func(int)) {
-	s.object(func(name string) {
-		switch name {
+	s.object(func(name []byte) {
+		switch string(name) {
 		case "outcome":
 			once(sawOutcome)
 			d.Outcome = string(s.text())
@@ -350,8 +369,8 @@ func (s *scan) decision(d *Decision, once func(int)) {
 }
 
 func (s *scan) passage(p *Passage, once func(int)) {
-	s.object(func(name string) {
-		switch name {
+	s.object(func(name []byte) {
+		switch string(name) {
 		case "result":
 			once(sawOutcome)
 			p.Result = string(s.text())
@@ -365,8 +384,8 @@ func (s *scan) passage(p *Passage, once func(int)) {
 }
 
 func (s *scan) resolution(r *Resolution, once func(int)) {
-	s.object(func(name string) {
-		if name == "outcome" {
+	s.object(func(name []byte) {
+		if string(name) == "outcome" {
 			once(sawOutcome)
 			r.Outcome = string(s.text())
 			return
