@@ -221,7 +221,7 @@ func scanBatch(data []byte) (*Batch, bool) {
 	s.eat(`,"chain":`)
 	b.Chain, room = s.binary(room)
 	s.eat(`,"entries":`)
-	b.Entries = make([]Entry, 0, MaxBatchEntries)
+	b.Entries = make([]Entry, 0, min(MaxBatchEntries, 1+len(data)/EncodedSize(0)))
 	s.array(func() {
 		var e Entry
 		s.eat(`{"n":`)
