@@ -94,7 +94,7 @@ func (u *Uplink) connect(ctx context.Context, r *route, broker string) (*connect
 		c.cut()
 		return nil, err
 	}
-	if err := c.listenForTime(ctx, u); err != nil {
+	if err := errors.Join(c.listenForTime(ctx, u), c.listenForPushes(ctx, u)); err != nil {
 		c.cut()
 		return nil, err
 	}

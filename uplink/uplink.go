@@ -56,6 +56,10 @@ type Config struct {
 	Status func() wire.Status
 	// Time takes central's signed time; nil asks for none.
 	Time Timekeeper
+	// Pushed is given the update repository's timestamp whenever the broker
+	// has one, proven by nobody; it must not block. Nil: no such topic is
+	// asked for.
+	Pushed func(timestamp []byte)
 	// Now is the time by which certificates are judged; nil: the wall clock.
 	Now func() time.Time
 	Log *slog.Logger

@@ -49,7 +49,7 @@ func (w *tableWriter) writeTo(f *os.File) (Statement, error) {
 		return Statement{}, err
 	}
 	h := header{generation: w.b.cfg.Secret.Generation, version: w.b.cfg.Version, entries: w.n,
-		sets: uint64(len(w.b.sets.order)), setPages: uint64(len(data)), check: w.b.keys.check}
+		sets: uint64(len(w.b.sets.order)), setPages: uint64(len(data)), kinds: w.b.kinds, check: w.b.keys.check}
 	if err := w.index(); err != nil {
 		return Statement{}, err
 	}
@@ -65,7 +65,7 @@ func (w *tableWriter) writeTo(f *os.File) (Statement, error) {
 	if _, err := f.WriteAt(first[:], 0); err != nil {
 		return Statement{}, err
 	}
-	return Statement{Generation: h.generation, Version: h.version, Issued: w.b.cfg.Issued, Expires: w.b.cfg.Expires,
+	return Statement{Generation: h.generation, Version: h.version, Issued: w.b.cfg.Issued, Expires: w.b.cfg.Expires, Revoked: w.b.cfg.Revoked, Airport: w.b.cfg.Airport,
 		Entries: w.n, DataPages: uint64(len(w.hashes)), Root: root}, nil
 }
 
