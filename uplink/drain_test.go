@@ -32,9 +32,11 @@ const drainEnv = "UPLINK_TEST_DRAIN"
 
 // drainTask is what such a process is to do.
 type drainTask struct {
-	Role   string // roleCentral, roleKiosk
+	Role   string // roleCentral, roleKiosk, or a peer
 	Dir    string // its state folder
 	Broker string
+	// What a peer sends.
+	Results, Size int
 }
 
 const (
@@ -61,10 +63,13 @@ func playDrain(data string) error {
 		_ = pprof.StartCPUProfile(f)
 		defer pprof.StopCPUProfile()
 	}
-	if task.Role == roleCentral {
+	switch task.Role {
+	case roleCentral:
 		return playCentral(task)
+	case roleKiosk:
+		return playDrainingKiosk(task)
 	}
-	return playDrainingKiosk(task)
+	return playPeer(task)
 }
 
 // playCentral is central until its standard input ends.
@@ -351,6 +356,29 @@ func (l *backlog) run(b *testing.B, roundTrip time.Duration) drainRun {
 	return r
 }
 
+// peer lets a peer send n messages once over the same line.
+func (l *backlog) peer(b *testing.B, role string, n int, roundTrip time.Duration) drained {
+	b.Helper()
+	dir := filepath.Join(b.TempDir(), role)
+	restore(b, filepath.Join(l.dir, roleKiosk, wire.IdentityFolder), filepath.Join(dir, wire.IdentityFolder))
+	line := newSlowLine(b, l.broker.addr, roundTrip/2)
+	defer line.close()
+	p := startPart(b, drainTask{Role: role, Dir: dir, Broker: "tls://" + line.addr(), Results: n, Size: l.size})
+	var d drained
+	_, err := io.WriteString(p.in, "go\n")
+	if err == nil {
+		err = json.NewDecoder(p.out).Decode(&d)
+	}
+	if err != nil {
+		b.Fatal(err)
+	}
+	p.end(b)
+	if err := os.RemoveAll(dir); err != nil {
+		b.Fatal(err)
+	}
+	return d
+}
+
 // check counts at central.
 func (l *backlog) check(b *testing.B, dir string) {
 	b.Helper()
@@ -363,5 +391,7 @@ func (l *backlog) check(b *testing.B, dir string) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	b.Logf("%+v", a)
+	if a.Results != int64(l.n) || a.Expired != 0 || len(a.Faults) > 0 {
+		b.Fatalf("central has %d of %d results; faults: %q", a.Results, l.n, a.Faults)
+	}
 }

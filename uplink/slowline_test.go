@@ -167,31 +167,34 @@ func startBenchBroker(t testing.TB, reg *enrol.Registry) *benchBroker {
 	}
 }
 
-// watchMemory notes what this process has resident, and gives at the end what
-// it began with, the most that it had, and the most of its heap.
+// watchMemory forgets how much this process had resident so far, and gives at
+// the end what it began with, the most that it had since, and the most of its
+// heap.
 func watchMemory() (end func() (idle, peak, heap uint64)) {
 	debug.FreeOSMemory()
-	first := resident()
-	most, heap := first, uint64(0)
+	// 5: the high water mark begins anew (proc(5), clear_refs).
+	if err := os.WriteFile("/proc/self/clear_refs", []byte("5"), 0o200); err != nil {
+		return func() (uint64, uint64, uint64) { return 0, 0, 0 }
+	}
+	first, heap := resident("VmRSS"), uint64(0)
 	stop, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
-		tick := time.NewTicker(10 * time.Millisecond)
+		tick := time.NewTicker(50 * time.Millisecond)
 		defer tick.Stop()
 		for {
 			select {
 			case <-stop:
 				return
 			case <-tick.C:
+				heap = max(heap, heapInUse())
 			}
-			most = max(most, resident())
-			heap = max(heap, heapInUse())
 		}
 	}()
 	return func() (uint64, uint64, uint64) {
 		close(stop)
 		<-done
-		return first, most, heap
+		return first, resident("VmHWM"), heap
 	}
 }
 
@@ -202,15 +205,17 @@ func heapInUse() uint64 {
 	return s[0].Value.Uint64() + s[1].Value.Uint64()
 }
 
-// resident is what this process has in memory, of its own and of files.
-func resident() uint64 {
-	data, err := os.ReadFile("/proc/self/statm")
+// resident is what this process has in memory now (VmRSS) or had at most
+// (VmHWM), of its own and of files.
+func resident(what string) uint64 {
+	data, err := os.ReadFile("/proc/self/status")
 	if err != nil {
 		return 0
 	}
-	var all, here uint64
-	if _, err := fmt.Sscan(string(data), &all, &here); err != nil {
+	_, rest, _ := strings.Cut(string(data), "\n"+what+":")
+	var kib uint64
+	if _, err := fmt.Sscan(rest, &kib); err != nil {
 		return 0
 	}
-	return here * uint64(os.Getpagesize())
+	return kib << 10
 }
