@@ -137,6 +137,7 @@ func mkdirs(root, folder string) error {
 
 func (r *Repo) drop(role string) error {
 	delete(r.drafts, role)
+	delete(r.saved, role)
 	if err := os.Remove(r.pendingPath(role)); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("repository: %w", err)
 	}

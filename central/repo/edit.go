@@ -199,6 +199,15 @@ func (g grant) without(id string, replace crypto.PublicKey) (RoleKeys, error) {
 	return k, nil
 }
 
+// Keys gives the keys of a role, as a draft has them or as they are in force.
+func (r *Repo) Keys(role string) (RoleKeys, error) {
+	all := r.grants(role)
+	if len(all) == 0 {
+		return RoleKeys{}, fmt.Errorf("role %s: nobody has delegated it; see gatectl repo delegate --help", role)
+	}
+	return all[0].without("", nil)
+}
+
 // Renew drafts a role anew as it is, with its validity from now on.
 func (r *Repo) Renew(role string, now time.Time) error {
 	if _, err := r.touch(role, now); err != nil {

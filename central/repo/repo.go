@@ -35,6 +35,7 @@ type Repo struct {
 	lock   *os.File
 	now    *state
 	drafts map[string]*draft
+	saved  map[string]string                                      // drafts as they lie on the disk
 	put    func(path string, data []byte, perm os.FileMode) error // writes a file of metadata, durably
 }
 
@@ -85,7 +86,7 @@ func Open(ctx context.Context, dir string) (_ *Repo, err error) {
 	if _, err := os.Stat(filepath.Join(dir, wire.RepoMetadata)); err != nil {
 		return nil, fmt.Errorf("%s holds no repository (%w): make one with gatectl repo init, or name its folder", dir, err)
 	}
-	r := &Repo{dir: dir, drafts: map[string]*draft{}, put: durable.WriteFile}
+	r := &Repo{dir: dir, drafts: map[string]*draft{}, saved: map[string]string{}, put: durable.WriteFile}
 	if r.lock, err = lock(ctx, filepath.Join(dir, lockFile)); err != nil {
 		return nil, err
 	}
@@ -161,7 +162,7 @@ func (r *Repo) loadDrafts() error {
 			}
 			continue
 		}
-		r.drafts[role] = d
+		r.drafts[role], r.saved[role] = d, string(data)
 	}
 	return nil
 }
@@ -184,9 +185,13 @@ func (r *Repo) save() error {
 		if err != nil {
 			return fmt.Errorf("draft of role %s: %w", role, err)
 		}
+		if r.saved[role] == string(data) {
+			continue
+		}
 		if err := durable.WriteFile(r.pendingPath(role), data, 0o644); err != nil {
 			return fmt.Errorf("repository: %w", err)
 		}
+		r.saved[role] = string(data)
 	}
 	return nil
 }

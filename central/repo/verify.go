@@ -106,7 +106,7 @@ func (r *Repo) CopyDrafts(dir string) error {
 			return err
 		}
 	}
-	other := &Repo{dir: dir, drafts: r.drafts}
+	other := &Repo{dir: dir, drafts: r.drafts, saved: map[string]string{}}
 	return other.save()
 }
 
