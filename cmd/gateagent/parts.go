@@ -205,7 +205,7 @@ func (b *builder) uplink(context.Context) (err error) {
 	b.up, err = uplink.New(uplink.Config{
 		Identity: b.identity, Brokers: b.c.Uplink.Brokers, Store: b.box, Log: b.log, Time: b.clock, Now: b.uplinkTime,
 		Status: b.heartbeat, Command: b.docKeys.Take,
-		Paths: uplinkPaths(b.c), Stable: b.c.Uplink.Stable.Std(), Dir: b.c.State.Dir, Zone: b.c.Gate.Location,
+		Pushed: b.pushed(), Paths: uplinkPaths(b.c), Stable: b.c.Uplink.Stable.Std(), Dir: b.c.State.Dir, Zone: b.c.Gate.Location,
 	})
 	if err != nil {
 		return err
