@@ -339,3 +339,31 @@ func (r *Repo) forgetDone() error {
 	}
 	return errors.Join(errs...)
 }
+
+// CanCommit says whether keys can sign the snapshot and timestamp that a
+// commit would make.
+func (r *Repo) CanCommit(keys ...crypto.Signer) bool {
+	for _, role := range []string{wire.RoleSnapshot, wire.RoleTimestamp} {
+		all := r.grants(role)
+		if len(all) == 0 || !slices.ContainsFunc(all, func(g grant) bool { return g.reachable(keys) }) {
+			return false
+		}
+	}
+	return true
+}
+
+// ready is the word for what waits for nothing but the online keys.
+const ready = "signed; gatecentral puts it in force, or gatectl repo timestamp with the online keys"
+
+// Waiting says what every draft waits for.
+func (r *Repo) Waiting(now time.Time) map[string]string {
+	next, waiting := r.assemble(now)
+	for role := range r.drafts {
+		if waiting[role] == "" && next != nil && string(next.raw[role]) != string(r.now.raw[role]) {
+			waiting[role] = ready
+		} else if waiting[role] == "" {
+			waiting[role] = "waits for the others"
+		}
+	}
+	return waiting
+}

@@ -54,6 +54,10 @@ func root() *cobra.Command {
 		outboxCommand,
 		auditCommand,
 		centralCommand,
+		keyCommand,
+		repoCommand,
+		rotateCommand,
+		revokeCommand,
 	} {
 		cmd.AddCommand(family())
 	}
