@@ -47,7 +47,7 @@ func (r *Repo) Add(path string, t *wire.Target, content io.Reader, now time.Time
 	}
 	raw := json.RawMessage(custom)
 	d.targets.Signed.Targets[path] = &metadata.TargetFiles{Length: length, Hashes: metadata.Hashes{"sha256": sum}, Custom: &raw, Path: path}
-	return r.save()
+	return nil
 }
 
 // Remove takes a target's entry out of its role.
@@ -64,7 +64,7 @@ func (r *Repo) Remove(path string, now time.Time) error {
 		return err
 	}
 	delete(d.targets.Signed.Targets, path)
-	return r.save()
+	return nil
 }
 
 // maxRead bounds a target that is read back whole.
@@ -165,15 +165,6 @@ func mkdirs(root, folder string) error {
 		if err := durable.SyncDir(folder); err != nil {
 			return err
 		}
-	}
-	return nil
-}
-
-func (r *Repo) drop(role string) error {
-	delete(r.drafts, role)
-	delete(r.saved, role)
-	if err := os.Remove(r.pendingPath(role)); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("repository: %w", err)
 	}
 	return nil
 }

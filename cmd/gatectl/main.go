@@ -56,6 +56,7 @@ func root() *cobra.Command {
 		centralCommand,
 		keyCommand,
 		repoCommand,
+		publishCommand,
 		rotateCommand,
 		revokeCommand,
 	} {

@@ -98,7 +98,7 @@ force stays. The draft of a role whose keys change belongs to that of root or
 targets: drop both.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return f.do(cmd, func(r *repo.Repo) error { return r.Drop(args[0]) })
+			return f.do(cmd, func(r *repo.Repo) error { return errors.Join(r.Drop(args[0]), r.Save()) })
 		},
 	}
 	f.register(cmd)
