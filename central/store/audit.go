@@ -16,6 +16,7 @@ import (
 type Audited struct {
 	Results int64
 	Expired int64    // of them without a body: its hash stands for it
+	Sealed  int64    // of them with a body that none of central's keys opened
 	Faults  []string // what was removed or altered since it was stored
 }
 
@@ -63,7 +64,7 @@ func (s *Store) Audit(ctx context.Context, kiosk string) (*Audited, error) {
 }
 
 func (s *Store) auditEpoch(ctx context.Context, kiosk string, head *wire.Checkpoint, a *Audited) error {
-	rows, err := s.read.QueryContext(ctx, "SELECT number, hash, chain, body FROM results WHERE kiosk = ? AND epoch = ? ORDER BY number", kiosk, head.Epoch)
+	rows, err := s.read.QueryContext(ctx, "SELECT number, hash, chain, body, unreadable FROM results WHERE kiosk = ? AND epoch = ? ORDER BY number", kiosk, head.Epoch)
 	if err != nil {
 		return err
 	}
@@ -75,12 +76,15 @@ func (s *Store) auditEpoch(ctx context.Context, kiosk string, head *wire.Checkpo
 	for rows.Next() {
 		var e wire.Entry
 		var stored []byte
-		if err := rows.Scan(&e.Number, &e.Hash, &stored, &e.Body); err != nil {
+		var unreadable bool
+		if err := rows.Scan(&e.Number, &e.Hash, &stored, &e.Body, &unreadable); err != nil {
 			return err
 		}
 		a.Results++
 		if len(e.Body) == 0 {
 			a.Expired++
+		} else if unreadable {
+			a.Sealed++
 		}
 		for n := last + 1; n < e.Number && n < last+10; n++ { // the first ones name the place
 			fault(n, "removed")

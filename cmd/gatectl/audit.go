@@ -176,7 +176,7 @@ func centralCommand() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(centralImport(), centralVerify(), centralDocKeys())
+	cmd.AddCommand(centralImport(), centralVerify(), centralReopen(), centralDocKeys())
 	return cmd
 }
 
@@ -248,7 +248,8 @@ proven by their hashes. It may run beside the service.`,
 						fmt.Fprintf(cmd.ErrOrStderr(), "kiosk %s, %s\n", k.Name, fault)
 					}
 					faults += len(a.Faults)
-					fmt.Fprintf(cmd.ErrOrStderr(), "kiosk %s: %d results, %d of them with an expired body, %d faults\n", k.Name, a.Results, a.Expired, len(a.Faults))
+					fmt.Fprintf(cmd.ErrOrStderr(), "kiosk %s: %d results, %d of them with an expired body, %d that cannot be opened, %d faults\n",
+						k.Name, a.Results, a.Expired, a.Sealed, len(a.Faults))
 				}
 				if faults > 0 {
 					return fmt.Errorf("the stored results were tampered with or are damaged: %d faults", faults)

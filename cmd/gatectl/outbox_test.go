@@ -151,6 +151,23 @@ func TestOwnSealKey(t *testing.T) {
 	}
 	fill(t, state, key, 0, 3)
 	gatectl(t, 0, "outbox", "export", "--state", state, "--out", out)
+	// Should it be enrolled one day, central reads what was sealed to that key
+	// once it has it.
+	centre := newCentral(t)
+	req, _ := gatectl(t, 0, "kiosk", "request", "--state", state, "--name", "k1")
+	gatectl(t, 0, "kiosk", "add", write(t, filepath.Join(t.TempDir(), "r"), req), "--central", centre, "--broker", "tls://c.example:8883")
+	if _, told := gatectl(t, 0, "central", "import", out, "--central", centre); !strings.Contains(told, "3 cannot be opened") {
+		t.Errorf("import: %s", told)
+	}
+	for n, args := range [][]string{{}, {"--key", filepath.Join(keys, "seal.key")}, {}} {
+		want := []string{"0 results opened, 3 still cannot be", "3 results opened, 0 still cannot be", "0 results opened, 0 still cannot be"}[n]
+		if _, told := gatectl(t, 0, append([]string{"central", "reopen", "--central", centre}, args...)...); !strings.Contains(told, want) {
+			t.Errorf("try %d: %s", n, told)
+		}
+	}
+	if n, read := stored(t, centre); n != 3 || read != 3 {
+		t.Errorf("central holds %d and reads %d", n, read)
+	}
 	if printed, _ := gatectl(t, 0, "audit", "verify", out, "--open", filepath.Join(keys, "seal.key"), "--print"); strings.Count(printed, "planted") != 3 {
 		t.Errorf("opened: %s", printed)
 	}
