@@ -48,14 +48,14 @@ type flight struct {
 	key  flightKey
 	pnl  message
 	adls []*message // in the order in which they take effect
-	on   []*booked
-	by   map[string][]*booked // by name
+	on   []booked
+	by   map[string][]booked // by name
 }
 
-// booked is a traveller with the booking.
+// booked is a traveller with the name element that books the seat.
 type booked struct {
 	*person
-	locator string
+	by *name
 }
 
 // assemble sorts telegrams into messages and looks for missing parts.
@@ -141,7 +141,7 @@ func (m *message) check(kind string, key flightKey, bad *faults) {
 	highest, last := 0, 0
 	for n, t := range m.parts {
 		highest = max(highest, n)
-		if t.last {
+		if t.last && (last == 0 || n < last) {
 			last = n
 		}
 	}
@@ -172,7 +172,7 @@ func (m *message) inOrder() []*telegram {
 
 // emit applies the ADLs and gives the travellers.
 func (f *flight) emit(r *Reader) error {
-	f.by = map[string][]*booked{}
+	f.by = map[string][]booked{}
 	f.compareTotals(r)
 	f.apply(r, &f.pnl)
 	for _, m := range f.adls {
@@ -216,33 +216,47 @@ func (f *flight) apply(r *Reader, m *message) {
 // take puts one traveller on the flight or takes one off. Where a name fits
 // several of one booking, all of them go: who should have stayed is referred.
 func (f *flight) take(r *Reader, n *name, p *person) {
-	b := &booked{person: p, locator: n.locator}
-	key := letters(n.surname) + "/" + letters(withoutTitle(p.title))
-	if p.title == "" {
-		key = letters(p.surname) + "/" + letters(p.given)
-	}
-	if n.section == deleted || n.section == changed {
-		gone := 0
-		for _, old := range f.by[key] {
-			if old.locator == b.locator || old.locator == "" || b.locator == "" {
-				old.deleted = true
-				gone++
-			}
-		}
-		f.by[key] = slices.DeleteFunc(f.by[key], func(old *booked) bool { return old.deleted })
-		switch {
+	b := booked{p, n}
+	key := b.key()
+	if n.section == deleted || n.section == changed && !p.infant {
+		switch gone := f.remove(key, n); {
 		case gone == 0:
 			r.sink.Reject(p.at, "name", "of a deletion or change fits nobody on the flight")
 			return
 		case gone > 1:
 			r.opt.Note(p.at, "a deletion or change fits "+strconv.Itoa(gone)+" travellers of one name; all of them are left out")
 		}
-		if n.section == deleted {
-			return
-		}
 	}
-	f.by[key] = append(f.by[key], b)
-	f.on = append(f.on, b)
+	if n.section != deleted {
+		f.by[key] = append(f.by[key], b)
+		f.on = append(f.on, b)
+	}
+}
+
+// key is the name by which additions and deletions mean a traveller.
+func (b *booked) key() string {
+	if b.infant {
+		return letters(b.surname) + "/" + letters(b.given)
+	}
+	return letters(b.by.surname) + "/" + letters(withoutTitle(b.title))
+}
+
+// remove takes whoever fits off the flight, and infants with the last of
+// those they came with.
+func (f *flight) remove(key string, n *name) (gone int) {
+	f.by[key] = slices.DeleteFunc(f.by[key], func(old booked) bool {
+		if old.deleted || old.by.locator != n.locator && old.by.locator != "" && n.locator != "" {
+			return old.deleted
+		}
+		old.deleted = true
+		gone++
+		alone := !slices.ContainsFunc(old.by.people, func(p *person) bool { return !p.infant && !p.deleted })
+		for _, p := range old.by.people {
+			p.deleted = p.deleted || p.infant && alone
+		}
+		return true
+	})
+	return gone
 }
 
 // compareTotals tells where a PNL names more or fewer than its totals say.

@@ -1,7 +1,9 @@
 package manifest
 
 import (
+	"cmp"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -23,6 +25,7 @@ type name struct {
 type person struct {
 	traveller
 	title   string // the given name as the name element has it
+	infant  bool
 	deleted bool
 }
 
@@ -259,12 +262,11 @@ func (n *name) find(forName, surname, given string, infant bool) *person {
 	}
 	if forName != "" {
 		first, last, _ := strings.Cut(forName, "/")
-		for _, p := range n.people {
-			if same(p.surname, first) && (same(p.title, last) || same(p.given, withoutTitle(last))) || same(n.surname, first) && same(p.title, last) {
-				return p
-			}
+		if !same(n.surname, first) {
+			return nil
 		}
-		return nil
+		return cmp.Or(n.titled(func(p *person) bool { return same(p.title, last) }),
+			n.titled(func(p *person) bool { return same(withoutTitle(p.title), withoutTitle(last)) }))
 	}
 	if len(n.people) == 1 {
 		return n.people[0]
@@ -273,6 +275,14 @@ func (n *name) find(forName, surname, given string, infant bool) *person {
 		if same(p.surname, surname) && same(p.given, given) {
 			return p
 		}
+	}
+	return nil
+}
+
+// titled gives the first traveller whose name fits.
+func (n *name) titled(fits func(*person) bool) *person {
+	if i := slices.IndexFunc(n.people, fits); i >= 0 {
+		return n.people[i]
 	}
 	return nil
 }
@@ -324,7 +334,7 @@ func (n *name) infant(surname, given string) *person {
 			return p
 		}
 	}
-	p := &person{traveller: traveller{surname: surname, given: given, at: n.at}}
+	p := &person{infant: true, traveller: traveller{surname: surname, given: given, at: n.at}}
 	n.infants = append(n.infants, p)
 	return p
 }

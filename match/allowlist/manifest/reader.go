@@ -52,7 +52,7 @@ type Reader struct {
 type Stats struct {
 	Format     Format `json:"format"`
 	Messages   uint64 `json:"messages,omitempty"`   // telegrams or messages
-	Travellers uint64 `json:"travellers,omitempty"` // named in them, before ADLs take effect
+	Travellers uint64 `json:"travellers,omitempty"` // that they list, before ADLs take effect
 }
 
 // NewReader checks nothing yet: a list of nothing but CSV needs no options

@@ -224,7 +224,9 @@ func (t *telegramReader) end(m []string) error {
 	}
 	for _, n := range now.names {
 		kept.travellers += len(n.people)
-		t.st.Travellers += uint64(len(n.people))
+		if n.section != deleted {
+			t.st.Travellers += uint64(len(n.people))
+		}
 	}
 	if kept.travellers > maxTravellers {
 		return fmt.Errorf("more than %d travellers in telegrams: build a list for each airport", maxTravellers)

@@ -84,7 +84,8 @@ func (r *Reader) emit(d departure, t *traveller) error {
 	row.Document = allowlist.Document{
 		Name: strings.TrimRight(t.surname+"<<"+t.given, "<"), Birth: t.birth.Format(time.DateOnly), Flight: d.flight,
 	}
-	return r.add(row, t.at)
+	_, err := r.add(row, t.at)
+	return err
 }
 
 func (t *traveller) lacks() string {
@@ -105,20 +106,21 @@ func (r *Reader) emitNumber(row allowlist.Row, doc document) error {
 	}
 	for _, kind := range mrzTypes(doc.kind, issuer) {
 		row.Document = allowlist.Document{Issuer: issuer, Type: kind, Number: number}
-		if err := r.add(row, doc.at); err != nil {
+		if taken, err := r.add(row, doc.at); !taken {
 			return err
 		}
 	}
 	return nil
 }
 
-// add leaves rejected rows behind; the sink has reported them.
-func (r *Reader) add(row allowlist.Row, at int64) error {
+// add leaves a rejected row behind; the sink has reported it.
+func (r *Reader) add(row allowlist.Row, at int64) (taken bool, err error) {
+	err = r.sink.Add(row, at)
 	var field *allowlist.FieldError
-	if err := r.sink.Add(row, at); !errors.As(err, &field) {
-		return err
+	if errors.As(err, &field) {
+		return false, nil
 	}
-	return nil
+	return err == nil, err
 }
 
 // vietnamDigits is the length of a citizen number.
