@@ -29,12 +29,15 @@ const (
 // ErrWait says that another process works on the repository.
 var ErrWait = errors.New("the repository is in use by another command")
 
-// Repo is a repository that this process alone works on until Close.
+// Repo is a repository that this process alone works on until Close. What is
+// drafted stays in memory until Sign, Save or Commit: a change that fails half
+// way leaves no half draft behind.
 type Repo struct {
 	dir    string
 	lock   *os.File
 	now    *state
 	drafts map[string]*draft
+	saved  map[string]string                                      // drafts as they lie on the disk
 	put    func(path string, data []byte, perm os.FileMode) error // writes a file of metadata, durably
 }
 
@@ -85,7 +88,7 @@ func Open(ctx context.Context, dir string) (_ *Repo, err error) {
 	if _, err := os.Stat(filepath.Join(dir, wire.RepoMetadata)); err != nil {
 		return nil, fmt.Errorf("%s holds no repository (%w): make one with gatectl repo init, or name its folder", dir, err)
 	}
-	r := &Repo{dir: dir, drafts: map[string]*draft{}, put: durable.WriteFile}
+	r := &Repo{dir: dir, drafts: map[string]*draft{}, saved: map[string]string{}, put: durable.WriteFile}
 	if r.lock, err = lock(ctx, filepath.Join(dir, lockFile)); err != nil {
 		return nil, err
 	}
@@ -161,7 +164,7 @@ func (r *Repo) loadDrafts() error {
 			}
 			continue
 		}
-		r.drafts[role] = d
+		r.drafts[role], r.saved[role] = d, string(data)
 	}
 	return nil
 }
@@ -177,16 +180,32 @@ func (r *Repo) versionOf(role string) int64 {
 	return 0
 }
 
-// save writes every draft.
+// Save keeps what was drafted since Open. Without it nothing of that is left.
+func (r *Repo) Save() error { return r.save() }
+
+// save writes the drafts that have changed and removes those that are gone.
 func (r *Repo) save() error {
+	for role := range r.saved {
+		if r.drafts[role] != nil {
+			continue
+		}
+		if err := os.Remove(r.pendingPath(role)); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("repository: %w", err)
+		}
+		delete(r.saved, role)
+	}
 	for role, d := range r.drafts {
 		data, err := d.bytes()
 		if err != nil {
 			return fmt.Errorf("draft of role %s: %w", role, err)
 		}
+		if r.saved[role] == string(data) {
+			continue
+		}
 		if err := durable.WriteFile(r.pendingPath(role), data, 0o644); err != nil {
 			return fmt.Errorf("repository: %w", err)
 		}
+		r.saved[role] = string(data)
 	}
 	return nil
 }
@@ -235,7 +254,8 @@ type Signature struct {
 	KeyID   string `json:"key"`
 }
 
-// Sign puts the signatures of keys under all drafts that want them.
+// Sign puts the signatures of keys under all drafts that want them, and saves
+// the drafts.
 func (r *Repo) Sign(keys ...crypto.Signer) ([]Signature, error) {
 	done, err := r.sign(keys)
 	if err != nil {

@@ -106,7 +106,7 @@ func (r *Repo) CopyDrafts(dir string) error {
 			return err
 		}
 	}
-	other := &Repo{dir: dir, drafts: r.drafts}
+	other := &Repo{dir: dir, drafts: r.drafts, saved: map[string]string{}}
 	return other.save()
 }
 
@@ -131,7 +131,7 @@ func (r *Repo) TakeSignatures(from *Repo) ([]Signature, error) {
 			}
 		}
 	}
-	return done, r.save()
+	return done, nil
 }
 
 func (d *draft) signatures() *[]metadata.Signature {

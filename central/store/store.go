@@ -23,8 +23,13 @@ import (
 // FileName is the database inside central's state folder.
 const FileName = "central.db"
 
+// checkpointPages is after how many pages, 16 MiB, the log is copied into the
+// database. SQLite's own choice of 1,000 does that, with two syncs, several
+// times a second while a fleet sends its backlog.
+const checkpointPages = 4000
+
 // schemaVersion is kept in PRAGMA user_version.
-const schemaVersion = 2
+const schemaVersion = 3
 
 // schema is that of version 1; upgrades lead on from there. Results are numbered with AUTOINCREMENT because SQLite otherwise
 // reuses row ids; bodies are as they came, sealed; kind, tx, outcome and reason
@@ -117,7 +122,9 @@ CREATE TABLE settings (
 
 // upgrades lead from each version to the next. record is what was sealed in
 // body, NULL where the body is in clear, cannot be opened or is expired; head
-// carries the kiosk's signature over the newest batch, a checkpoint.
+// carries the kiosk's signature over the newest batch, a checkpoint. signing_keys
+// are all that a kiosk ever had, and when each counted: what it signed is proven
+// by the key of its time.
 var upgrades = [...]string{`
 ALTER TABLE results ADD COLUMN record BLOB;
 ALTER TABLE results ADD COLUMN unreadable INTEGER NOT NULL DEFAULT 0;
@@ -126,6 +133,15 @@ CREATE INDEX results_unreadable ON results(kiosk) WHERE unreadable = 1;
 CREATE INDEX results_delete ON results(delete_at) WHERE delete_at IS NOT NULL;
 ALTER TABLE heads ADD COLUMN first INTEGER;
 ALTER TABLE heads ADD COLUMN sig BLOB;
+`, `
+CREATE TABLE signing_keys (
+  kiosk    TEXT NOT NULL,
+  key      BLOB NOT NULL,
+  from_at  INTEGER NOT NULL,
+  until_at INTEGER,
+  PRIMARY KEY (kiosk, key)
+) WITHOUT ROWID;
+INSERT INTO signing_keys(kiosk, key, from_at, until_at) SELECT name, signing_key, added_at, revoked_at FROM kiosks;
 `}
 
 // Store is the opened database. write is one connection, read several that
@@ -153,6 +169,9 @@ func Open(ctx context.Context, dir string) (*Store, error) {
 	if s.write, err = open(s.path, "_txlock=immediate", 1); err != nil {
 		return nil, err
 	}
+	if _, err := s.write.ExecContext(ctx, fmt.Sprintf("PRAGMA wal_autocheckpoint = %d", checkpointPages)); err != nil {
+		return nil, errors.Join(fmt.Errorf("central's database %s: %w", s.path, err), s.write.Close())
+	}
 	if err := s.migrate(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("central's database %s: %w", s.path, err), s.write.Close())
 	}
@@ -164,7 +183,7 @@ func Open(ctx context.Context, dir string) (*Store, error) {
 
 func open(path, more string, conns int) (*sql.DB, error) {
 	dsn := "file:" + (&url.URL{Path: path}).EscapedPath() +
-		"?_journal_mode=WAL&_synchronous=FULL&_busy_timeout=10000&_foreign_keys=true&_secure_delete=true&" + more
+		"?_journal_mode=WAL&_synchronous=FULL&_busy_timeout=10000&_foreign_keys=true&_secure_delete=true&_stmt_cache_size=64&" + more
 	db, err := sql.Open("sqlite3", dsn)
 	if err != nil {
 		return nil, fmt.Errorf("central's database %s: %w", path, err)

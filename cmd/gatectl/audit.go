@@ -101,10 +101,9 @@ func (v *verification) keys(cmd *cobra.Command, head *wire.ExportHead) (key ed25
 		return nil, "", errors.New("the file names no key of the kiosk: give one with --key")
 	}
 	if v.central.dir != "" {
-		source = "as enrolled at central"
 		err = v.central.open(cmd, func(ctx context.Context, r *enrol.Registry) error {
 			v.opener = r.CA.Opener()
-			key, _, err = r.Store.SigningKey(ctx, head.Kiosk)
+			key, source, err = keyOfFile(ctx, r, head)
 			return err
 		})
 	}
@@ -123,6 +122,33 @@ func (v *verification) keys(cmd *cobra.Command, head *wire.ExportHead) (key ed25
 		}
 	}
 	return key, source, err
+}
+
+// aheadMost is by how much a kiosk's clock may be ahead of central's when a file
+// is judged by the time that it names.
+const aheadMost = time.Hour
+
+// keyOfFile finds the key that central knows for the kiosk: the one that a file
+// was signed with, if that was the kiosk's when the file was written, else the
+// present one, under which nothing in the file will be right.
+func keyOfFile(ctx context.Context, r *enrol.Registry, head *wire.ExportHead) (key ed25519.PublicKey, source string, err error) {
+	all, err := r.Store.SigningKeys(ctx, head.Kiosk)
+	if err != nil {
+		return nil, "", err
+	}
+	for _, k := range all {
+		switch {
+		case !bytes.Equal(k.Key, head.Key):
+		case k.Until.IsZero():
+			return k.Key, "as enrolled at central", nil
+		case head.At.After(k.Until.Add(aheadMost)):
+			return nil, "", fmt.Errorf("the file says it was written on %s, with a key that was the kiosk's until %s only: somebody else has that key",
+				head.At.Format(time.RFC3339), k.Until.Format(time.RFC3339))
+		default:
+			return k.Key, "as enrolled at central until " + k.Until.Format(time.RFC3339), nil
+		}
+	}
+	return all[len(all)-1].Key, "as enrolled at central", nil
 }
 
 // read opens one result, where keys were given.
@@ -146,11 +172,11 @@ func (v *verification) read(cmd *cobra.Command, kiosk, epoch string, e wire.Entr
 func centralCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "central",
-		Short: "At central: take carried results in, prove what is stored",
+		Short: "At central: take carried results in, prove what is stored, change the keys of document references",
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(centralImport(), centralVerify())
+	cmd.AddCommand(centralImport(), centralVerify(), centralReopen(), centralDocKeys())
 	return cmd
 }
 
@@ -161,9 +187,10 @@ func centralImport() *cobra.Command {
 		Use:   "import FILE --central DIR",
 		Short: "Take the results of an exported file in; repeats do no harm",
 		Long: `Takes in what gatectl outbox export wrote, by the same rules as what comes over
-the broker; the service may run. The acknowledgements go into the file of --ack,
-for gatectl outbox acknowledge on the kiosk; without them the kiosk sends the
-results again when it is online, which does no harm either.`,
+the broker; the service may run. The acknowledgements, and the kiosk's keys of
+document references, go into the file of --ack, for gatectl outbox acknowledge on
+the kiosk; without them the kiosk sends the results again when it is online,
+which does no harm either.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			file, err := os.Open(args[0])
@@ -176,7 +203,7 @@ results again when it is online, which does no harm either.`,
 				done, err := intake.Import(ctx, r, file, time.Now())
 				if done != nil {
 					fmt.Fprintf(cmd.ErrOrStderr(), "kiosk %s: %d results taken in, %d were there already, %d cannot be opened\n", done.Kiosk, done.New, done.Repeat, done.Unreadable)
-					if err := errors.Join(err, writeAcks(ack, done.Acks)); err != nil {
+					if err := errors.Join(err, writeAcks(ctx, r, ack, done)); err != nil {
 						return fmt.Errorf("%s: %w", args[0], err)
 					}
 					for _, why := range done.Refused {
@@ -221,7 +248,8 @@ proven by their hashes. It may run beside the service.`,
 						fmt.Fprintf(cmd.ErrOrStderr(), "kiosk %s, %s\n", k.Name, fault)
 					}
 					faults += len(a.Faults)
-					fmt.Fprintf(cmd.ErrOrStderr(), "kiosk %s: %d results, %d of them with an expired body, %d faults\n", k.Name, a.Results, a.Expired, len(a.Faults))
+					fmt.Fprintf(cmd.ErrOrStderr(), "kiosk %s: %d results, %d of them with an expired body, %d that cannot be opened, %d faults\n",
+						k.Name, a.Results, a.Expired, a.Sealed, len(a.Faults))
 				}
 				if faults > 0 {
 					return fmt.Errorf("the stored results were tampered with or are damaged: %d faults", faults)
@@ -237,17 +265,24 @@ proven by their hashes. It may run beside the service.`,
 // importTimeout bounds work on all of the results.
 const importTimeout = time.Hour
 
-func writeAcks(path string, acks []*wire.Ack) error {
+// writeAcks writes what the kiosk is to hear: acknowledgements, and the present
+// keys of document references.
+func writeAcks(ctx context.Context, r *enrol.Registry, path string, done *intake.Imported) error {
 	if path == "" {
 		return nil
 	}
 	var out bytes.Buffer
-	for _, a := range acks {
+	for _, a := range done.Acks {
 		line, err := a.Encode()
 		if err != nil {
 			return err
 		}
 		out.Write(append(line, '\n'))
 	}
+	line, err := docKeyLine(ctx, r, done.Kiosk)
+	if err != nil {
+		return err
+	}
+	out.Write(append(line, '\n'))
 	return durable.WriteFile(path, out.Bytes(), 0o600)
 }

@@ -334,8 +334,7 @@ func (b *Builder) Finish(ctx context.Context) (Summary, error) {
 
 // write makes the three files in an empty folder.
 func (b *Builder) write(ctx context.Context, out string) error {
-	w := tableWriter{b: b, ctx: ctx}
-	st, err := w.write(filepath.Join(out, TableFile))
+	st, err := b.writeTable(ctx, filepath.Join(out, TableFile))
 	if err != nil {
 		return err
 	}

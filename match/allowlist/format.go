@@ -110,6 +110,8 @@ const knownKinds = 1<<kindNumber | 1<<kindSignature | 1<<kindPerson
 // through them for the flights of its gate.
 const maxPersonSets = 1 << 16
 
+var errFull = fmt.Errorf("more than %d entries do not fit into one list", uint64(maxEntries))
+
 var errTooManySets = fmt.Errorf("a list with names has more than %d combinations of flights and gates", maxPersonSets)
 
 func (h *header) has(kind uint) bool { return h.kinds&(1<<kind) != 0 }
