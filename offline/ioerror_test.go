@@ -34,7 +34,7 @@ func ioCases() []ioCase {
 		{"io-errors", disk.Broken, []disk.Op{disk.Read}},
 		{"io-errors", disk.Broken, []disk.Op{disk.Truncate, disk.Delete}},
 		{"disk-full-at-every-write", disk.Full, []disk.Op{disk.Write}},
-		{"read-only-at-every-write", disk.ReadOnly, []disk.Op{disk.Write, disk.Truncate, disk.Delete}},
+		{"read-only-at-every-write", disk.Broken, []disk.Op{disk.Write, disk.Truncate, disk.Delete}},
 	}
 }
 

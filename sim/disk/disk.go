@@ -55,21 +55,17 @@ type Disk struct {
 // Kind is how an operation fails.
 type Kind uint8
 
-// The kinds: a disk that is broken, one that is full, and one that was mounted
-// read-only.
+// The kinds: a disk that is broken, or was mounted read-only, which SQLite's own
+// layer for Unix does not tell apart; and one that is full.
 const (
 	Broken Kind = iota
 	Full
-	ReadOnly
 )
 
 // says is SQLite's word for a failure of the kind.
 func (k Kind) says(broken error) error {
-	switch k {
-	case Full:
+	if k == Full {
 		return sqlite3vfs.FullError
-	case ReadOnly:
-		return sqlite3vfs.ReadOnlyError
 	}
 	return broken
 }
