@@ -76,7 +76,11 @@ func TestCorruptedPages(t *testing.T) {
 			k.start()
 			k.decide(20)
 			c.start()
-			eventually(t, "everything that can be sent is", func() bool { return k.look().Depth == 0 })
+			eventually(t, "everything that can be saved is, and sent", func() bool {
+				_, told, _ := k.reports()
+				aside, err := filepath.Glob(filepath.Join(k.job.State, "outbox.damaged-*"))
+				return err == nil && len(aside) == told && k.look().Depth == 0
+			})
 			missing, folders, anything := k.reports()
 			damaged += folders
 			k.ledger.read(t, c.reg, kioskName)
