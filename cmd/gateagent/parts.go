@@ -36,8 +36,9 @@ type builder struct {
 	tasks []task
 
 	kiosk      string
-	identity   *wire.Identity // nil without enrolment
-	sealTo     *wire.SealKey  // nil: results lie in clear
+	identity   *wire.Identity   // nil without enrolment
+	docKeys    *wire.DocKeyring // nil without enrolment
+	sealTo     *wire.SealKey    // nil: results lie in clear
 	box        *offline.Outbox
 	store      *allowlist.Store
 	judge      *document.Judge
@@ -66,6 +67,9 @@ func (b *builder) identify(context.Context) error {
 	switch {
 	case err == nil:
 		b.identity, b.kiosk, b.sealTo = id, id.Name, id.SealTo
+		if b.docKeys, err = wire.OpenDocKeyring(b.statePath(wire.IdentityFolder), id); err != nil {
+			b.log.Warn("the keys of document references that central sent last cannot be read; those of the bundle serve until it sends them again", "err", err)
+		}
 		return nil
 	case b.c.Uplink.Off && errors.Is(err, fs.ErrNotExist):
 		b.kiosk = strings.ToLower(strings.NewReplacer(".", "-", "_", "-").Replace(b.c.Gate.Name))
@@ -199,8 +203,8 @@ func (b *builder) uplink(context.Context) (err error) {
 	}
 	b.up, err = uplink.New(uplink.Config{
 		Identity: b.identity, Brokers: b.c.Uplink.Brokers, Store: b.box, Log: b.log, Time: b.clock, Now: b.uplinkTime,
-		Status: func() wire.Status { return b.status.wire(version, b.store.Status()) },
-		Paths:  uplinkPaths(b.c), Stable: b.c.Uplink.Stable.Std(), Dir: b.c.State.Dir, Zone: b.c.Gate.Location,
+		Status: b.heartbeat, Command: b.docKeys.Take,
+		Paths: uplinkPaths(b.c), Stable: b.c.Uplink.Stable.Std(), Dir: b.c.State.Dir, Zone: b.c.Gate.Location,
 	})
 	if err != nil {
 		return err

@@ -2,6 +2,7 @@ package document
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"sync/atomic"
 	"time"
 
@@ -45,6 +46,7 @@ type docCase struct {
 	sod     gate.Result // of the check sod
 	trusted gate.Result // of the check ds.signature
 	object  *lds.SecurityObject
+	value   [sha256.Size]byte // of the object's signature
 	signer  *pki.Certificate
 	remarks remarks // what defect lists say of the signer
 
