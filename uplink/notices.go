@@ -66,7 +66,7 @@ func (u *Uplink) certificateNotice() []gate.Notice {
 	case now.After(end):
 		level, verb = "fault", "ended"
 	}
-	return []gate.Notice{{Level: level, Source: "certificate", Text: fmt.Sprintf("the kiosk's certificate %s on %s: renew it at central and install the new bundle",
+	return []gate.Notice{{Level: level, Source: sourceCertificate, Text: fmt.Sprintf("the kiosk's certificate %s on %s: renew it at central and install the new bundle",
 		verb, u.cfg.Identity.NotAfter().UTC().Format(time.DateOnly))}}
 }
 
@@ -77,6 +77,8 @@ const (
 	sourceStore   = "outbox"        // an acknowledgement could not be stored
 	sourcePath    = "uplink path"   // which of several paths is in use, and which are dead
 	sourceBudget  = "uplink budget" // bytes left of a metered path
+	// The kiosk's certificate ends.
+	sourceCertificate = "certificate"
 )
 
 // alarmLasts is how long staff see an alarm.
