@@ -3,6 +3,7 @@ package update
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"math"
 	"os"
 	"strings"
@@ -59,17 +60,15 @@ func (r *repo) copied() Folder {
 	return Folder(dir)
 }
 
-// attacks on what every kiosk takes together: what a thief or a mirror does,
-// and what it must be called. Nothing of it comes into force.
-func metadataAttacks() map[string]struct {
+// metadataAttack is what a thief or a mirror does to what every kiosk takes
+// together, and what it must be called. Nothing of it comes into force.
+type metadataAttack struct {
 	want Attack
 	do   func(r *repo, k *kiosk) Source
-} {
-	type attack = struct {
-		want Attack
-		do   func(r *repo, k *kiosk) Source
-	}
-	return map[string]attack{
+}
+
+func metadataAttacks() map[string]metadataAttack {
+	return map[string]metadataAttack{
 		"rollback of everything": {Rollback, func(r *repo, k *kiosk) Source {
 			old := r.copied()
 			r.now = r.now.Add(time.Minute)
@@ -145,6 +144,12 @@ func metadataAttacks() map[string]struct {
 			r.second()
 			return Folder(r.dir)
 		}},
+	}
+}
+
+// moreAttacks are those on roots and on the form of files.
+func moreAttacks() map[string]metadataAttack {
+	return map[string]metadataAttack{
 		"two timestamps under one version": {Equivocation, func(r *repo, _ *kiosk) Source {
 			r.timestamp.Signed.Version--
 			r.publish()
@@ -211,7 +216,9 @@ func metadataAttacks() map[string]struct {
 }
 
 func TestMetadataAttacks(t *testing.T) {
-	for name, a := range metadataAttacks() {
+	all := metadataAttacks()
+	maps.Copy(all, moreAttacks())
+	for name, a := range all {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r, k := begun(t)

@@ -154,7 +154,7 @@ func TestLyingMirror(t *testing.T) {
 				select {
 				case <-r.Context().Done():
 					return true
-				case <-time.After(10 * time.Millisecond):
+				case <-time.After(50 * time.Millisecond):
 				}
 			}
 			return true
@@ -168,6 +168,8 @@ func TestLyingMirror(t *testing.T) {
 			liar.twist = func(w http.ResponseWriter, req *http.Request, b []byte) bool {
 				return strings.Contains(req.URL.Path, "software") && lies.Add(1) > 0 && tc.twist(w, req, b)
 			}
+			k.hasty = name == "slow"
+			k.restart()
 			ok(t, k.look(liar))
 			if got := k.took[wire.RoleSoftware].got["software/agent"]; got != "" {
 				t.Fatal("the lie is in force")
@@ -274,6 +276,8 @@ func TestSlowMetadata(t *testing.T) {
 			}
 		}
 	}
+	k.hasty = true
+	k.restart()
 	for first, want := range map[bool]Attack{true: SlowData, false: ""} {
 		srv := httptest.NewTLSServer(slow(first))
 		m := must[*Mirror](t)(NewMirror(srv.URL, srv.Client().Transport.(*http.Transport).TLSClientConfig))

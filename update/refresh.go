@@ -153,6 +153,8 @@ func (p *pass) roles(ctx context.Context) error {
 		}
 		p.u.roleRefused(role, nil)
 		if role == wire.RoleRevocations && (p.news || before) {
+			// Their content first: a start without network then has both.
+			p.u.prefetch(ctx, p.c, p.src)
 			if err := p.u.store.commit(p.c); err != nil {
 				return errors.Join(append(errs, err)...)
 			}

@@ -300,6 +300,8 @@ type kiosk struct {
 	cfg  Config
 	time gate.TrustedTime
 	took map[string]*takes
+	// hasty gives sources little time, where a test is about that.
+	hasty bool
 }
 
 func newKiosk(t testing.TB, r *repo, sources ...Source) *kiosk {
@@ -318,7 +320,10 @@ func newKiosk(t testing.TB, r *repo, sources ...Source) *kiosk {
 func (k *kiosk) restart() {
 	k.t.Helper()
 	u := must[*Updater](k.t)(New(k.cfg))
-	u.pace = pace{small: 500 * time.Millisecond, window: 300 * time.Millisecond, chunk: 4 << 10}
+	u.pace = pace{small: 20 * time.Second, window: 20 * time.Second, chunk: 4 << 10}
+	if k.hasty {
+		u.pace.small, u.pace.window = time.Second, time.Second
+	}
 	k.Updater = u
 	u.Start(k.t.Context())
 	k.drain()

@@ -24,7 +24,6 @@ type state struct {
 	troubles map[string]string // by thing: what is wrong without a suspicion
 	reached  string            // the source that last had everything
 	at       time.Time         // when
-	tried    bool
 }
 
 // roleState is what became of a role.
@@ -212,8 +211,11 @@ func (u *Updater) looked(src Source, err error) {
 	u.reached, u.at = src.Name(), u.cfg.Time().Now
 }
 
-// source is the name under which staff see all of it.
-const source = "update"
+// Under these names staff see it.
+const (
+	sourceUpdate = "update"
+	sourceAlarm  = "update alarm" // something was refused that an attack explains
+)
 
 // Notices says what staff should know, most urgent first: alarms, then what
 // is too old, then what is wrong.
@@ -222,7 +224,7 @@ func (u *Updater) Notices() []gate.Notice {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	var out []gate.Notice
-	note := func(level, format string, args ...any) {
+	add := func(source, level, format string, args ...any) {
 		out = append(out, gate.Notice{Level: level, Source: source, Text: fmt.Sprintf(format, args...)})
 	}
 	keys := slices.SortedFunc(maps.Keys(u.alarms), func(a, b string) int {
@@ -230,19 +232,19 @@ func (u *Updater) Notices() []gate.Notice {
 	})
 	for _, k := range keys {
 		if a := u.alarms[k]; now.Now.Sub(a.last) < alarmLasts {
-			note("fault", "%s; what was in force stays", clip(a.text))
+			add(sourceAlarm, "fault", "%s; what was in force stays", clip(a.text))
 		}
 	}
 	for _, o := range u.overdue(now) {
-		note(o.level(), "%s", o.text())
+		add(sourceUpdate, o.level(), "%s", o.text())
 	}
 	for _, role := range slices.Sorted(maps.Keys(u.roles)) {
 		if p := u.roles[role].problem; p != "" {
-			note("warning", "%s not put in force: %s", role, clip(p))
+			add(sourceUpdate, "warning", "%s not put in force: %s", role, clip(p))
 		}
 	}
 	for _, thing := range slices.Sorted(maps.Keys(u.troubles)) {
-		note("warning", "%s: %s", thing, clip(u.troubles[thing]))
+		add(sourceUpdate, "warning", "%s: %s", thing, clip(u.troubles[thing]))
 	}
 	return out
 }

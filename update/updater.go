@@ -334,17 +334,8 @@ func (u *Updater) apply(ctx context.Context, c *chain, role string, src Source) 
 	if u.settled(role, digest(targets)) {
 		return nil
 	}
-	f := &fetcher{store: u.store, pace: u.pace, free: freeBytes, suspect: u.suspect}
-	if src != nil {
-		f.sources = append(f.sources, src)
-	}
-	for _, s := range u.cfg.Sources {
-		if s != src {
-			f.sources = append(f.sources, s)
-		}
-	}
 	began := time.Now()
-	in, err := a.Apply(ctx, Push{Targets: targets, At: u.cfg.Time(), Fetch: f.fetch})
+	in, err := a.Apply(ctx, Push{Targets: targets, At: u.cfg.Time(), Fetch: u.fetcher(src).fetch})
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -354,4 +345,35 @@ func (u *Updater) apply(ctx context.Context, c *chain, role string, src Source) 
 	}
 	u.log.Info("in force", "role", role, "version", in.Version, "detail", in.Detail, "took", time.Since(began).Round(time.Millisecond))
 	return nil
+}
+
+// fetcher asks the source first that the metadata came from.
+func (u *Updater) fetcher(src Source) *fetcher {
+	f := &fetcher{store: u.store, pace: u.pace, free: freeBytes, suspect: u.suspect}
+	if src != nil {
+		f.sources = append(f.sources, src)
+	}
+	for _, s := range u.cfg.Sources {
+		if s != src {
+			f.sources = append(f.sources, s)
+		}
+	}
+	return f
+}
+
+// prefetch brings the airport's revocations. Whether it succeeds shows when
+// they are put in force.
+func (u *Updater) prefetch(ctx context.Context, c *chain, src Source) {
+	if u.cfg.Airport == "" {
+		return
+	}
+	targets, _, err := c.targetsOf(wire.RoleRevocations)
+	if err != nil {
+		return
+	}
+	for _, t := range targets {
+		if t.Path == wire.RevocationsPath(u.cfg.Airport) {
+			_, _ = u.fetcher(src).fetch(ctx, t)
+		}
+	}
 }

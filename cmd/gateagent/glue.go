@@ -136,6 +136,9 @@ func (b *builder) surroundings() gate.Surroundings {
 		note("fault", "allowlist", code.Info().Text+": "+code.Info().Remedy)
 	}
 	clockNotices(now, b.clock.MaxHoldover, note)
+	if b.updates != nil {
+		s.Notices = append(s.Notices, b.updates.Notices()...)
+	}
 	b.docKeyNotices(now.Now, note)
 	b.faceNotices(note)
 	if b.up != nil {

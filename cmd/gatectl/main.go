@@ -54,6 +54,12 @@ func root() *cobra.Command {
 		outboxCommand,
 		auditCommand,
 		centralCommand,
+		updateCommand,
+		keyCommand,
+		repoCommand,
+		publishCommand,
+		rotateCommand,
+		revokeCommand,
 	} {
 		cmd.AddCommand(family())
 	}

@@ -30,6 +30,14 @@ func NewJudge(trust *Trust) *Judge {
 	return j
 }
 
+// Use takes other trust into force. Cases that are open keep the trust they
+// began with.
+func (j *Judge) Use(trust *Trust) {
+	if trust != nil {
+		j.trust.Store(trust)
+	}
+}
+
 // NewCase opens a case on one document.
 func (j *Judge) NewCase(at gate.TrustedTime) gate.Case {
 	if at.Zone == nil {
