@@ -220,6 +220,7 @@ func (s *Service) Run(ctx context.Context) error {
 	if s.repo != nil {
 		g.Go(func() error { return s.repo.Run(ctx) })
 	}
+	g.Go(func() error { return s.reopen(ctx) })
 	return errors.Join(g.Wait(), s.close())
 }
 
