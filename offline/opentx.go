@@ -2,8 +2,6 @@ package offline
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"fmt"
 	"time"
 
@@ -20,27 +18,70 @@ const (
 // the desk, not out of the record.
 const maxReferrals = 1000
 
-// trackOpen keeps, in the transaction of the record itself, what still awaits
-// a second record.
-func trackOpen(ctx context.Context, tx *sql.Tx, rec wire.Record, number uint64) error {
-	kind := openAdmission
-	switch {
-	case rec.Kind == wire.KindPassage:
-	case rec.Kind == wire.KindResolution:
-		kind = openReferral
-	case rec.Kind == wire.KindDecision && rec.Decision.Outcome != wire.OutcomeAbort:
-		return addOpen(ctx, tx, rec, number)
-	default:
-		return nil
-	}
-	_, err := tx.ExecContext(ctx, `DELETE FROM open_tx WHERE tx = ? AND kind = ?`, rec.Tx, kind)
-	return err
+// opened is a transaction that awaits a second record.
+type opened struct {
+	number int64 // of its decision; below 0 when that lies in a damaged database
+	kind   string
 }
 
-func addOpen(ctx context.Context, tx *sql.Tx, rec wire.Record, number uint64) error {
-	kind := openReferral
+// openStep is what one record changes in the open transactions.
+type openStep struct {
+	drop int64 // number of the one that ends; 0: none
+	tx   string
+	add  opened // kind is empty when nothing begins
+	body []byte
+	trim bool // referrals are too many
+}
+
+// loadOpen reads what is open: few rows, and at most maxReferrals of those
+// that staff forgot.
+func (o *Outbox) loadOpen(ctx context.Context) error {
+	rows, err := o.db.QueryContext(ctx, `SELECT number, tx, kind FROM open_tx`)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	o.opened, o.referrals = make(map[string]opened), 0
+	for rows.Next() {
+		var tx string
+		var row opened
+		if err := rows.Scan(&row.number, &tx, &row.kind); err != nil {
+			return err
+		}
+		o.enter(tx, row)
+	}
+	return rows.Err()
+}
+
+func (o *Outbox) enter(tx string, row opened) {
+	o.opened[tx] = row
+	if row.kind == openReferral {
+		o.referrals++
+	}
+}
+
+// planOpen says what a record changes in what still awaits a second one.
+func (o *Outbox) planOpen(rec wire.Record, number int64) (openStep, error) {
+	step := openStep{tx: rec.Tx}
+	was, ok := o.opened[rec.Tx]
+	switch {
+	case rec.Kind == wire.KindPassage && was.kind == openAdmission, rec.Kind == wire.KindResolution && was.kind == openReferral:
+		step.drop = was.number
+		return step, nil
+	case rec.Kind != wire.KindDecision || rec.Decision.Outcome == wire.OutcomeAbort:
+		return step, nil
+	}
+	step.add = opened{number, openReferral}
 	if isAdmission(rec) {
-		kind = openAdmission
+		if ok {
+			return step, fmt.Errorf("transaction %s is open already", rec.Tx)
+		}
+		step.add.kind = openAdmission
+	} else {
+		// A referral may follow an admission that was stored too late for
+		// anybody to be admitted on it.
+		step.drop = was.number
+		step.trim = o.referrals >= maxReferrals
 	}
 	// Only what the desk shows, since this lies in clear where the record
 	// itself is sealed.
@@ -48,24 +89,48 @@ func addOpen(ctx context.Context, tx *sql.Tx, rec wire.Record, number uint64) er
 		V: rec.V, Kind: rec.Kind, Tx: rec.Tx, Gate: rec.Gate, At: rec.At, ClockTrusted: rec.ClockTrusted,
 		Decision: &wire.Decision{Outcome: rec.Decision.Outcome, Reasons: rec.Decision.Reasons},
 	}
-	body, err := open.Encode()
-	if err != nil {
-		return err
+	var err error
+	step.body, err = open.Encode()
+	return step, err
+}
+
+// write enters the step in the transaction of the record itself.
+func (s *openStep) write(ctx context.Context, db *database) error {
+	if s.drop != 0 {
+		if _, err := db.ExecContext(ctx, `DELETE FROM open_tx WHERE number = ?`, s.drop); err != nil {
+			return err
+		}
 	}
-	insert := `INSERT INTO open_tx (tx, kind, number, body) VALUES (?, ?, ?, ?)`
-	if kind == openReferral {
-		// A referral may follow an admission that was stored too late for
-		// anybody to be admitted on it.
-		insert = `INSERT OR REPLACE INTO open_tx (tx, kind, number, body) VALUES (?, ?, ?, ?)`
+	if s.add.kind == "" {
+		return nil
 	}
-	if _, err := tx.ExecContext(ctx, insert, rec.Tx, kind, number, body); err != nil {
-		return fmt.Errorf("transaction %s: %w", rec.Tx, err)
+	if _, err := db.ExecContext(ctx, `INSERT INTO open_tx (number, tx, kind, body) VALUES (?, ?, ?, ?)`, s.add.number, s.tx, s.add.kind, s.body); err != nil {
+		return fmt.Errorf("transaction %s: %w", s.tx, err)
 	}
-	if kind == openReferral {
-		_, err = tx.ExecContext(ctx, `DELETE FROM open_tx WHERE kind = ? AND number <= (
-			SELECT number FROM open_tx WHERE kind = ? ORDER BY number DESC LIMIT 1 OFFSET ?)`, kind, kind, maxReferrals)
+	if !s.trim {
+		return nil
 	}
+	_, err := db.ExecContext(ctx, `DELETE FROM open_tx WHERE kind = ? AND number <= (
+		SELECT number FROM open_tx WHERE kind = ? ORDER BY number DESC LIMIT 1 OFFSET ?)`, openReferral, openReferral, maxReferrals)
 	return err
+}
+
+// settleOpen brings the memory up to what was committed.
+func (o *Outbox) settleOpen(ctx context.Context, s openStep) {
+	if s.trim {
+		// What else fell off is read anew.
+		o.stale = o.loadOpen(ctx) != nil
+		return
+	}
+	if s.drop != 0 {
+		if o.opened[s.tx].kind == openReferral {
+			o.referrals--
+		}
+		delete(o.opened, s.tx)
+	}
+	if s.add.kind != "" {
+		o.enter(s.tx, s.add)
+	}
 }
 
 // OpenAdmissions lists the admissions without a passage, oldest first.
@@ -157,15 +222,18 @@ func (o *Outbox) salvageOpen(ctx context.Context) []wire.Record {
 	return out
 }
 
-// carryOpen enters an open transaction of a damaged database into its
-// successor. Its decision stays in the old file.
-func (o *Outbox) carryOpen(ctx context.Context, rec wire.Record) error {
-	tx, err := o.db.BeginTx(ctx, nil)
-	if err != nil {
-		return err
+// carryOpen enters the open transactions of a damaged database into its
+// successor. Their decisions stay in the old file.
+func (o *Outbox) carryOpen(ctx context.Context, open []wire.Record) error {
+	for i, rec := range open {
+		step, err := o.planOpen(rec, int64(i-len(open)))
+		if err != nil {
+			return err
+		}
+		if err := o.db.transact(ctx, func() error { return step.write(ctx, o.db) }); err != nil {
+			return err
+		}
+		o.settleOpen(ctx, step)
 	}
-	if err := addOpen(ctx, tx, rec, 0); err != nil {
-		return errors.Join(err, tx.Rollback())
-	}
-	return tx.Commit()
+	return nil
 }

@@ -27,19 +27,24 @@ type Outbox struct {
 	// mutex, so that waiting for it has a deadline.
 	turn chan struct{}
 	// The following belong to the holder of turn.
-	db     *sql.DB
+	db     *database
 	head   head
 	stale  bool         // head may be behind the database: load before use
 	sealer *wire.Sealer // of sealed, nil when it is not known
 	sealed string       // the epoch that sealer seals
 	closed bool
 	pages  pages
+	// What awaits a second record, by transaction, as in the database.
+	opened    map[string]opened
+	referrals int // of these
+	logged    int // pages in the log that the database lacks, an estimate
 	// When and at which number acknowledged rows were last pruned.
 	tidied   time.Time
 	tidiedAt uint64
 	late     []lateRecord
 
 	notify chan struct{}
+	quiet  *time.Timer // what is done while nobody waits; nil when nothing is
 
 	// The rescue of damaged databases goes on beside the work, one at a time.
 	rescues  sync.WaitGroup
@@ -95,6 +100,7 @@ func Open(ctx context.Context, cfg Config) (*Outbox, error) {
 		return nil, errors.Join(o.explain("open", err), lock.Close())
 	}
 	o.startRescue()
+	o.quiet = time.AfterFunc(quietFor, o.whileQuiet)
 	cfg.Log.Info("outbox open", "path", o.path, "epoch", o.head.epoch, "last", o.head.last, "acknowledged", o.head.acked)
 	return o, nil
 }
@@ -179,6 +185,9 @@ func (o *Outbox) load(ctx context.Context) error {
 	if err := o.loadOldest(ctx); err != nil {
 		return err
 	}
+	if err := o.loadOpen(ctx); err != nil {
+		return err
+	}
 	o.stale = false
 	return o.measure(ctx)
 }
@@ -248,6 +257,9 @@ func (o *Outbox) publish() {
 // state folder. It may be called twice.
 func (o *Outbox) Close() error {
 	o.end()
+	if o.quiet != nil {
+		o.quiet.Stop()
+	}
 	o.rescues.Wait()
 	limit := time.NewTimer(o.cfg.Timeout)
 	defer limit.Stop()
