@@ -188,7 +188,7 @@ func (o *Outbox) RecoverPassages(ctx context.Context, now time.Time, trusted boo
 			V: wire.RecordVersion, Kind: wire.KindPassage, Tx: adm.Tx, Gate: adm.Gate,
 			Passage: &wire.Passage{Result: wire.PassageUnknown},
 		}
-		if err := Stamp(&rec, now, trusted); err != nil {
+		if err := o.Stamp(&rec, now, trusted); err != nil {
 			return i, err
 		}
 		if _, err := o.Append(ctx, rec); err != nil {

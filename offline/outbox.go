@@ -33,6 +33,7 @@ type Outbox struct {
 	sealer *wire.Sealer // of sealed, nil when it is not known
 	sealed string       // the epoch that sealer seals
 	closed bool
+	jobs   chan func() // of the goroutine that works on the database; nil before the first
 	pages  pages
 	// What awaits a second record, by transaction, as in the database.
 	opened    map[string]opened
@@ -53,6 +54,7 @@ type Outbox struct {
 	rescueMu sync.Mutex // held by the rescue that runs
 
 	mu      sync.Mutex      // guards what the quick getters read
+	bootID  string          // empty before the first record
 	older   []*older        // saved epochs that wait for central, oldest first
 	sent    map[string]bool // epochs that were saved and sent in this run
 	queue   wire.Queue
@@ -274,6 +276,9 @@ func (o *Outbox) Close() error {
 		return nil
 	}
 	o.closed = true
+	if o.jobs != nil {
+		close(o.jobs)
+	}
 	err := o.closeOlder()
 	if o.db != nil {
 		err = errors.Join(err, o.db.Close())
