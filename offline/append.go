@@ -105,7 +105,7 @@ func (o *Outbox) seal(number uint64, plain []byte) ([]byte, error) {
 // it tried to write.
 func (o *Outbox) insert(ctx context.Context, rec wire.Record, plain []byte, gone func() error) (number uint64, hash []byte, err error) {
 	number = o.head.last + 1
-	step, err := o.planOpen(rec, int64(number))
+	step, err := o.planOpen(rec)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -118,24 +118,18 @@ func (o *Outbox) insert(ctx context.Context, rec wire.Record, plain []byte, gone
 	if err != nil {
 		return 0, nil, err
 	}
+	if err := gone(); err != nil {
+		return 0, hash, err
+	}
 	// Until the commit is known, the memory may be behind the disk.
 	o.stale = true
-	err = o.db.transact(ctx, func() error {
-		_, err := o.db.ExecContext(ctx, `INSERT INTO result (number, at, prev, hash, chain, body) VALUES (?, ?, ?, ?, ?, ?)`,
-			number, rec.At.UnixMilli(), o.head.chain, hash, chain, body)
-		if err == nil {
-			err = step.write(ctx, o.db)
-		}
-		if err == nil {
-			err = gone()
-		}
-		return err
-	})
+	_, err = o.db.ExecContext(ctx, `INSERT INTO appending VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		number, rec.At.UnixMilli(), o.head.chain, hash, chain, body, step.ends, step.falls, step.tx, step.kind, step.body)
 	if err != nil {
 		return 0, hash, err
 	}
 	o.stale = false
-	o.settleOpen(ctx, step)
+	o.settleOpen(step, int64(number))
 	if o.head.acked == o.head.last {
 		o.head.oldest = time.UnixMilli(rec.At.UnixMilli()).UTC()
 	}

@@ -24,13 +24,14 @@ type opened struct {
 	kind   string
 }
 
-// openStep is what one record changes in the open transactions.
+// openStep is what one record changes in the open transactions: the columns of
+// appending that are not the record's, and nil where they change nothing.
 type openStep struct {
-	drop int64 // number of the one that ends; 0: none
-	tx   string
-	add  opened // kind is empty when nothing begins
-	body []byte
-	trim bool // referrals are too many
+	ends, falls any // numbers of the one that ends and of the one that is too many
+	tx, kind    any // of the one that begins
+	body        []byte
+
+	gone []string // transactions that are open no more
 }
 
 // loadOpen reads what is open: few rows, and at most maxReferrals of those
@@ -61,27 +62,29 @@ func (o *Outbox) enter(tx string, row opened) {
 }
 
 // planOpen says what a record changes in what still awaits a second one.
-func (o *Outbox) planOpen(rec wire.Record, number int64) (openStep, error) {
-	step := openStep{tx: rec.Tx}
+func (o *Outbox) planOpen(rec wire.Record) (step openStep, err error) {
 	was, ok := o.opened[rec.Tx]
 	switch {
 	case rec.Kind == wire.KindPassage && was.kind == openAdmission, rec.Kind == wire.KindResolution && was.kind == openReferral:
-		step.drop = was.number
+		step.ends, step.gone = was.number, []string{rec.Tx}
 		return step, nil
 	case rec.Kind != wire.KindDecision || rec.Decision.Outcome == wire.OutcomeAbort:
 		return step, nil
 	}
-	step.add = opened{number, openReferral}
-	if isAdmission(rec) {
-		if ok {
-			return step, fmt.Errorf("transaction %s is open already", rec.Tx)
+	step.tx, step.kind = rec.Tx, openAdmission
+	if !isAdmission(rec) {
+		step.kind = openReferral
+		if o.referrals >= maxReferrals {
+			oldest := o.oldestReferral()
+			step.falls, step.gone = o.opened[oldest].number, append(step.gone, oldest)
 		}
-		step.add.kind = openAdmission
-	} else {
 		// A referral may follow an admission that was stored too late for
 		// anybody to be admitted on it.
-		step.drop = was.number
-		step.trim = o.referrals >= maxReferrals
+		if ok {
+			step.ends, step.gone = was.number, append(step.gone, rec.Tx)
+		}
+	} else if ok {
+		return step, fmt.Errorf("transaction %s is open already", rec.Tx)
 	}
 	// Only what the desk shows, since this lies in clear where the record
 	// itself is sealed.
@@ -89,47 +92,29 @@ func (o *Outbox) planOpen(rec wire.Record, number int64) (openStep, error) {
 		V: rec.V, Kind: rec.Kind, Tx: rec.Tx, Gate: rec.Gate, At: rec.At, ClockTrusted: rec.ClockTrusted,
 		Decision: &wire.Decision{Outcome: rec.Decision.Outcome, Reasons: rec.Decision.Reasons},
 	}
-	var err error
 	step.body, err = open.Encode()
 	return step, err
 }
 
-// write enters the step in the transaction of the record itself.
-func (s *openStep) write(ctx context.Context, db *database) error {
-	if s.drop != 0 {
-		if _, err := db.ExecContext(ctx, `DELETE FROM open_tx WHERE number = ?`, s.drop); err != nil {
-			return err
+func (o *Outbox) oldestReferral() (oldest string) {
+	for tx, row := range o.opened {
+		if row.kind == openReferral && (oldest == "" || row.number < o.opened[oldest].number) {
+			oldest = tx
 		}
 	}
-	if s.add.kind == "" {
-		return nil
-	}
-	if _, err := db.ExecContext(ctx, `INSERT INTO open_tx (number, tx, kind, body) VALUES (?, ?, ?, ?)`, s.add.number, s.tx, s.add.kind, s.body); err != nil {
-		return fmt.Errorf("transaction %s: %w", s.tx, err)
-	}
-	if !s.trim {
-		return nil
-	}
-	_, err := db.ExecContext(ctx, `DELETE FROM open_tx WHERE kind = ? AND number <= (
-		SELECT number FROM open_tx WHERE kind = ? ORDER BY number DESC LIMIT 1 OFFSET ?)`, openReferral, openReferral, maxReferrals)
-	return err
+	return oldest
 }
 
-// settleOpen brings the memory up to what was committed.
-func (o *Outbox) settleOpen(ctx context.Context, s openStep) {
-	if s.trim {
-		// What else fell off is read anew.
-		o.stale = o.loadOpen(ctx) != nil
-		return
-	}
-	if s.drop != 0 {
-		if o.opened[s.tx].kind == openReferral {
+// settleOpen brings the memory up to what was committed under a number.
+func (o *Outbox) settleOpen(s openStep, number int64) {
+	for _, tx := range s.gone {
+		if o.opened[tx].kind == openReferral {
 			o.referrals--
 		}
-		delete(o.opened, s.tx)
+		delete(o.opened, tx)
 	}
-	if s.add.kind != "" {
-		o.enter(s.tx, s.add)
+	if s.kind != nil {
+		o.enter(s.tx.(string), opened{number, s.kind.(string)})
 	}
 }
 
@@ -226,14 +211,15 @@ func (o *Outbox) salvageOpen(ctx context.Context) []wire.Record {
 // successor. Their decisions stay in the old file.
 func (o *Outbox) carryOpen(ctx context.Context, open []wire.Record) error {
 	for i, rec := range open {
-		step, err := o.planOpen(rec, int64(i-len(open)))
+		step, err := o.planOpen(rec)
 		if err != nil {
 			return err
 		}
-		if err := o.db.transact(ctx, func() error { return step.write(ctx, o.db) }); err != nil {
+		number := int64(i - len(open))
+		if _, err := o.db.ExecContext(ctx, `INSERT INTO open_tx (number, tx, kind, body) VALUES (?, ?, ?, ?)`, number, step.tx, step.kind, step.body); err != nil {
 			return err
 		}
-		o.settleOpen(ctx, step)
+		o.settleOpen(step, number)
 	}
 	return nil
 }

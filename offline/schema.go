@@ -75,6 +75,21 @@ INSERT INTO open_tx (number, tx, kind, body) SELECT iif(number > 0, number, -row
 DROP TABLE open_before;
 PRAGMA user_version=2;`
 
+// appending takes a record with what it changes in the open transactions: one
+// statement, so one transaction and one way into SQLite. It belongs to the
+// connection and is not in the file.
+const appending = `
+CREATE TEMP VIEW appending (number, at, prev, hash, chain, body, ends, falls, tx, kind, open)
+	AS SELECT 0, 0, x'', x'', x'', x'', 0, 0, '', '', x'' WHERE 0;
+CREATE TEMP TRIGGER append INSTEAD OF INSERT ON appending BEGIN
+	INSERT INTO result (number, at, prev, hash, chain, body)
+		VALUES (NEW.number, NEW.at, NEW.prev, NEW.hash, NEW.chain, NEW.body);
+	DELETE FROM open_tx WHERE number = NEW.ends;
+	DELETE FROM open_tx WHERE number = NEW.falls;
+	INSERT INTO open_tx (number, tx, kind, body)
+		SELECT NEW.number, NEW.tx, NEW.kind, NEW.open WHERE NEW.kind IS NOT NULL;
+END;`
+
 // connector opens connections without registering a driver for the process.
 type connector struct {
 	driver *sqlite3.SQLiteDriver
@@ -124,7 +139,8 @@ func setPragmas(c *sqlite3.SQLiteConn) error {
 			return fmt.Errorf("pragma %s is %s and should be %s", p.name, got, p.want)
 		}
 	}
-	return nil
+	_, err = c.Exec(appending, nil)
+	return err
 }
 
 func readPragma(c *sqlite3.SQLiteConn, name string) (string, error) {
