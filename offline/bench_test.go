@@ -100,9 +100,6 @@ func BenchmarkAppend(b *testing.B) {
 			figure(name+"_p50", quantile(took[i], 0.5), "µs", quantile(floor[i], 0.5))
 			figure(name+"_p99", quantile(took[i], 0.99), "µs", quantile(floor[i], 0.99))
 		}
-		all, bareAll := slices.Concat(took[0], took[1]), slices.Concat(floor[0], floor[1])
-		figure("append_p50", quantile(all, 0.5), "µs", quantile(bareAll, 0.5))
-		figure("append_p99", quantile(all, 0.99), "µs", quantile(bareAll, 0.99))
 		if err := o.Close(); err != nil {
 			b.Fatal(err)
 		}

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"os"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // What costs a commit more than its own write is done while nobody waits at
@@ -75,12 +73,8 @@ func (o *Outbox) shortenLog(ctx context.Context) error {
 // frame there has neither the log's salt nor a page number:
 // https://www.sqlite.org/fileformat2.html, section 4.1).
 func (o *Outbox) lengthenLog() (err error) {
-	var fs unix.Statfs_t
-	if err := unix.Statfs(o.cfg.Dir, &fs); err != nil {
+	if free, err := o.freeSpace(); err != nil || free < max(o.cfg.MinFree, 0)+logSpare {
 		return err
-	}
-	if int64(fs.Bavail)*fs.Bsize < max(o.cfg.MinFree, 0)+logSpare {
-		return nil
 	}
 	f, err := os.OpenFile(o.path+"-wal", os.O_WRONLY, 0)
 	if errors.Is(err, os.ErrNotExist) {
