@@ -64,6 +64,7 @@ type Service struct {
 	broker *broker.Broker // nil with another broker
 	link   *link
 	times  *timeSigner
+	docs   *docKeys
 	limits *throttle
 	fleet  *fleet.Server
 	ready  Ready
@@ -83,6 +84,7 @@ func Open(ctx context.Context, c Config, log *slog.Logger) (_ *Service, err erro
 	}()
 	s.ingest = newIngest(s.reg.Store, s.reg.CA, log)
 	s.times = newTimeSigner(s.reg.CA.AckKey(), ownClock(c.AssumeClock).Now, log)
+	s.docs = newDocKeys(s.reg, ownClock(c.AssumeClock).Now, log)
 	s.board = newBoard(s.reg.Store, log)
 	s.limits = newThrottle(time.Now)
 	s.ingest.charge = s.charge
@@ -92,7 +94,7 @@ func Open(ctx context.Context, c Config, log *slog.Logger) (_ *Service, err erro
 	if err := s.openBroker(ctx); err != nil {
 		return nil, err
 	}
-	s.ingest.send, s.times.send = s.link.Send, s.link.Send
+	s.ingest.send, s.times.send, s.docs.send = s.link.Send, s.link.Send, s.link.Send
 	return s, s.openFleet(ctx)
 }
 
@@ -203,6 +205,9 @@ func (s *Service) health() []string {
 	if p := s.times.Problem(); p != "" {
 		all = append(all, p)
 	}
+	if p := s.docs.Problem(); p != "" {
+		all = append(all, "Kiosks get no new keys of document references: "+p)
+	}
 	return all
 }
 
@@ -260,7 +265,9 @@ func (s *Service) deliver(ctx context.Context) func(string, bool, []byte) {
 		case wire.TopicPresence:
 			err = s.board.Presence(kiosk, payload)
 		case wire.TopicStatus:
-			err = s.board.Status(kiosk, retained, payload)
+			if err = s.board.Status(kiosk, retained, payload); err == nil {
+				s.docs.Status(lctx, kiosk, payload)
+			}
 		case wire.TopicTimeQuestion:
 			if !retained {
 				err = s.times.Answer(kiosk, key, payload)

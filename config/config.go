@@ -19,6 +19,7 @@ type Config struct {
 	Barrier Barrier   `toml:"barrier"`
 	Trust   Trust     `toml:"trust"`
 	List    List      `toml:"list"`
+	Update  Update    `toml:"update"`
 	Uplink  Uplink    `toml:"uplink"`
 	Web     Web       `toml:"web"`
 	Staff   Staff     `toml:"staff"`
@@ -135,6 +136,34 @@ type Trust struct {
 type List struct {
 	Dir  string   `toml:"dir"`  // where lists arrive; what is in force lies in the state folder
 	Keys []string `toml:"keys"` // files with Ed25519 public keys; empty: those of the enrolment bundle
+}
+
+// Update is what central pushes. Without a root nothing is taken.
+type Update struct {
+	Root    string   `toml:"root"`    // file with the repository's first root
+	Airport string   `toml:"airport"` // IATA code, whose lists the kiosk takes; empty: lists come into list.dir alone
+	Mirrors []string `toml:"mirrors"` // https://HOST/FOLDER, in the order in which they are tried
+	CA      string   `toml:"ca"`      // file with the CA of the mirrors' certificates; empty: central's
+	Every   Duration `toml:"every"`   // between looks at the mirrors; default 5 min
+	Ages    []Age    `toml:"age"`
+	Freezes []Freeze `toml:"freeze"`
+}
+
+// Age is what the age of something pushed leads to; 0 is never.
+type Age struct {
+	Of    string   `toml:"of"`    // "timestamp" or what is pushed
+	Show  Duration `toml:"show"`  // staff see it
+	Flag  Duration `toml:"flag"`  // results carry it
+	Refer Duration `toml:"refer"` // nobody is admitted
+}
+
+// Freeze is a time in which no software is taken.
+type Freeze struct {
+	From string `toml:"from"` // day of the gate's zone, 2026-12-18
+	To   string `toml:"to"`   // last day
+
+	Begin time.Time `toml:"-"`
+	End   time.Time `toml:"-"`
 }
 
 // Uplink is the way to central. Empty Brokers: those of the enrolment bundle.

@@ -43,7 +43,7 @@ func keysOf(t *testing.T) []string {
 			continue
 		}
 		key, _, _ := strings.Cut(rest, "\"")
-		tables := "gate state record policy face clock reader scanner barrier trust list uplink web staff timing log operator clone_unproven path -"
+		tables := "gate state record policy face clock reader scanner barrier trust list uplink web staff timing log operator clone_unproven path update age freeze -"
 		if !strings.Contains(" "+tables+" ", " "+key+" ") {
 			keys = append(keys, key)
 		}

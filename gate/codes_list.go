@@ -14,6 +14,7 @@ const (
 	CodeListNoNumber  Code = 2017
 	CodeListIssueTime Code = 2018
 	CodeListNotAsked  Code = 2019
+	CodeListRevoked   Code = 2020
 )
 
 var listCodes = []CodeInfo{
@@ -29,4 +30,5 @@ var listCodes = []CodeInfo{
 	{CodeListNoNumber, "list_no_number", "no complete document number could be formed", "check by hand"},
 	{CodeListIssueTime, "list_issue_time", "the allowlist is not valid yet by the kiosk's clock", "look at the kiosk's clock"},
 	{CodeListNotAsked, "list_not_asked", "the allowlist was not asked", "see the failing step"},
+	{CodeListRevoked, "list_revoked", "central has taken the document off the allowlist", "see staff instructions"},
 }

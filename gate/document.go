@@ -83,6 +83,9 @@ type Document struct {
 	// nine digits agree with the number field; else the document number.
 	// Empty when no complete number can be formed.
 	MatchNumber string
+	// Signature is the SHA-256 of the security object's proven signature, by
+	// which a list may know the document; zero unless sod is S.
+	Signature [32]byte
 	BirthDate   time.Time // the earliest date the birth field allows; zero when unknown
 	National    *National
 }

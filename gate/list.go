@@ -7,6 +7,14 @@ type ListQuery struct {
 	Issuer  string // issuing state, three letters as in the MRZ, e.g. "VNM"
 	DocType string // first MRZ field without filler, e.g. "ID", "P"
 	Number  string // the complete number (Document.MatchNumber)
+	// Signature is the SHA-256 of the signature in the document's security
+	// object (Document.Signature); zero asks without it.
+	Signature [32]byte
+	Name      string // Document.Name, for lists that know no numbers
+	Birth     string // Document.Birth, a whole date; otherwise nobody is found by name
+	// Flights that the traveller may be on, where something tells; empty
+	// stands for those that the list has at this gate.
+	Flights []string
 	Gate    string // this gate's name, e.g. "SGN-G12"
 	At      TrustedTime
 }
@@ -64,4 +72,9 @@ type ListStatus struct {
 	Issued     time.Time
 	Expires    time.Time
 	Problem    string // why the last load was refused; empty when fine
+	Root       string // of the list in force, hexadecimal: kiosks with one list have one root
+	// Revocations is the number of the newest revocation in force, Revoked how
+	// many match keys are off the list.
+	Revocations uint64
+	Revoked     int
 }

@@ -101,7 +101,8 @@ func (r *reading) ask(d Document) ListAnswer {
 		return ListAnswer{Verdict: ListRefer, Code: CodeListNoNumber}
 	}
 	return r.p.List.Lookup(ListQuery{
-		Issuer: d.Issuer, DocType: d.Type, Number: d.MatchNumber, Gate: r.p.Gate, At: r.p.Clock(),
+		Issuer: d.Issuer, DocType: d.Type, Number: d.MatchNumber, Signature: d.Signature,
+		Name: d.Name, Birth: d.Birth, Gate: r.p.Gate, At: r.p.Clock(),
 	})
 }
 

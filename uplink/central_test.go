@@ -159,7 +159,7 @@ func TestWithCentral(t *testing.T) {
 
 // restore copies a backup with its modes: keys that others may read are
 // refused.
-func restore(t *testing.T, from, to string) {
+func restore(t testing.TB, from, to string) {
 	t.Helper()
 	if err := os.CopyFS(to, os.DirFS(from)); err != nil {
 		t.Fatal(err)

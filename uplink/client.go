@@ -36,6 +36,7 @@ type connection struct {
 	lost    chan error
 	acks    chan []byte // payloads on the ack topic
 	times   chan []byte // payloads on the topic of the time
+	orders  chan []byte // payloads on the topic of commands
 	// timeTopic: the broker lets us listen to the topic of the time.
 	timeTopic bool
 
@@ -63,7 +64,8 @@ func (u *Uplink) connect(ctx context.Context, r *route, broker string) (*connect
 	ctx, cancel := context.WithTimeout(ctx, 2*limit) // of all steps together
 	defer cancel()
 	c := &connection{route: r, kiosk: id.Name, session: wire.ClientID(id.Name), began: time.Now(),
-		lost: make(chan error, 1), acks: make(chan []byte, ackBuffer), times: make(chan []byte, timeBuffer)}
+		lost: make(chan error, 1), acks: make(chan []byte, ackBuffer), times: make(chan []byte, timeBuffer),
+		orders: make(chan []byte, timeBuffer)}
 	will, err := c.presence(false)
 	if err != nil {
 		return nil, err
@@ -94,30 +96,43 @@ func (u *Uplink) connect(ctx context.Context, r *route, broker string) (*connect
 		c.cut()
 		return nil, err
 	}
-	if err := c.listenForTime(ctx, u); err != nil {
+	if err := errors.Join(c.listenAlso(ctx, u), c.listenForPushes(ctx, u)); err != nil {
 		c.cut()
 		return nil, err
 	}
 	return c, nil
 }
 
-// listenForTime subscribes to central's signed time. A broker whose rules are
-// older than that topic keeps nothing else out.
-func (c *connection) listenForTime(ctx context.Context, u *Uplink) error {
-	if u.cfg.Time == nil {
+// listenAlso subscribes to central's signed time and commands, where somebody
+// here takes them. A broker whose rules are older than a topic keeps nothing
+// else out.
+func (c *connection) listenAlso(ctx context.Context, u *Uplink) error {
+	to := map[string]chan []byte{}
+	if u.cfg.Time != nil {
+		to[wire.Topic(c.kiosk, wire.TopicTime)] = c.times
+	}
+	if u.cfg.Command != nil {
+		to[wire.Topic(c.kiosk, wire.TopicCommand)] = c.orders
+	}
+	if len(to) == 0 {
 		return nil
 	}
-	token := c.client.Subscribe(wire.Topic(c.kiosk, wire.TopicTime), 0, func(_ mqtt.Client, m mqtt.Message) {
-		if !m.Retained() && len(m.Payload()) <= wire.MaxTimeBytes {
-			push(c.times, m.Payload())
+	wanted := map[string]byte{}
+	for topic := range to {
+		wanted[topic] = 0
+	}
+	token := c.client.SubscribeMultiple(wanted, func(_ mqtt.Client, m mqtt.Message) {
+		if !m.Retained() && len(m.Payload()) <= wire.MaxCommandBytes && to[m.Topic()] != nil {
+			push(to[m.Topic()], m.Payload())
 		}
 	})
 	if err := wait(ctx, token, u.cfg.Dial, "subscribe"); err != nil {
 		return err
 	}
-	err := granted(token)
-	if c.timeTopic = err == nil; err != nil {
-		u.log.Warn("central's time cannot be asked for", "err", err)
+	refused := refusedTopics(token)
+	c.timeTopic = u.cfg.Time != nil && !refused[wire.Topic(c.kiosk, wire.TopicTime)]
+	for topic := range refused {
+		u.log.Warn("central's word on time or keys cannot be heard: look at the broker's access rules", "topic", topic)
 	}
 	return nil
 }
@@ -138,16 +153,22 @@ func (c *connection) dial(ctx context.Context, uri *url.URL, limit time.Duration
 // granted finds a refused subscription: a return code of 0x80 and no error
 // (MQTT 3.1.1, section 3.9.3).
 func granted(token mqtt.Token) error {
-	t, ok := token.(*mqtt.SubscribeToken)
-	if !ok {
-		return nil
-	}
-	for topic, code := range t.Result() {
-		if code > 2 {
-			return fmt.Errorf("the broker refuses the topic %s: look at its access rules", topic)
-		}
+	for topic := range refusedTopics(token) {
+		return fmt.Errorf("the broker refuses the topic %s: look at its access rules", topic)
 	}
 	return nil
+}
+
+func refusedTopics(token mqtt.Token) map[string]bool {
+	out := map[string]bool{}
+	if t, ok := token.(*mqtt.SubscribeToken); ok {
+		for topic, code := range t.Result() {
+			if code > 2 {
+				out[topic] = true
+			}
+		}
+	}
+	return out
 }
 
 // push never blocks: when nobody listens, the oldest goes. A later

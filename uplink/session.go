@@ -79,6 +79,8 @@ func (u *Uplink) serve(ctx context.Context, c *connection, f *flow) error {
 			f.retryAt = time.Time{}
 		case payload := <-c.times:
 			ask.take(payload)
+		case payload := <-c.orders:
+			u.command(payload)
 		case <-look.C:
 			err = errors.Join(u.mayStay(c.route), s.look(u, c), ask.look())
 		case <-timer.C:

@@ -56,6 +56,13 @@ type Config struct {
 	Status func() wire.Status
 	// Time takes central's signed time; nil asks for none.
 	Time Timekeeper
+	// Pushed is given the update repository's timestamp whenever the broker
+	// has one, proven by nobody; it must not block. Nil: no such topic is
+	// asked for.
+	Pushed func(timestamp []byte)
+	// Command takes central's verified word; nil: none is listened for. It
+	// refuses with wire.ErrOld what central has replaced since.
+	Command func(*wire.Command) error
 	// Now is the time by which certificates are judged; nil: the wall clock.
 	Now func() time.Time
 	Log *slog.Logger

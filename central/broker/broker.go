@@ -264,16 +264,23 @@ func remote(c server.ClientAuthentication) string {
 // subject gate.v1.k.ack.
 func permissions(name string, central bool) *server.Permissions {
 	up, down := wire.Upward(), wire.Downward()
+	stamp := subject(wire.TopicTimestamp) // one for all
 	if central {
-		return &server.Permissions{Publish: allow("*", down), Subscribe: allow("*", up)}
+		p := &server.Permissions{Publish: allow("*", down), Subscribe: allow("*", up)}
+		p.Publish.Allow = append(p.Publish.Allow, stamp)
+		return p
 	}
-	return &server.Permissions{Publish: allow(name, up), Subscribe: allow(name, down)}
+	p := &server.Permissions{Publish: allow(name, up), Subscribe: allow(name, down)}
+	p.Subscribe.Allow = append(p.Subscribe.Allow, stamp)
+	return p
 }
+
+func subject(topic string) string { return strings.ReplaceAll(topic, "/", ".") }
 
 func allow(name string, kinds []string) *server.SubjectPermission {
 	var p server.SubjectPermission
 	for _, k := range kinds {
-		p.Allow = append(p.Allow, strings.ReplaceAll(wire.Topic(name, k), "/", "."))
+		p.Allow = append(p.Allow, subject(wire.Topic(name, k)))
 	}
 	return &p
 }

@@ -1,6 +1,6 @@
 // Package ca is central's small certification authority: the CA under which
 // kiosks, the broker and the fleet page show certificates, the key that signs
-// acknowledgements, the key of document references, and the keys to which
+// acknowledgements, the keys of document references, and the keys to which
 // kiosks seal results. It keeps them in one folder and knows nothing of who is enrolled.
 package ca
 
@@ -11,7 +11,6 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"math/big"
@@ -44,12 +43,11 @@ const (
 
 // Authority is the opened CA.
 type Authority struct {
-	dir    string
-	root   *x509.Certificate
-	key    *ecdsa.PrivateKey
-	ack    ed25519.PrivateKey
-	record []byte
-	open   map[wire.Suite]*wire.OpenKey
+	dir  string
+	root *x509.Certificate
+	key  *ecdsa.PrivateKey
+	ack  ed25519.PrivateKey
+	open map[wire.Suite]*wire.OpenKey
 }
 
 // Open reads the CA in dir and makes it on first use. Two processes may open
@@ -108,8 +106,6 @@ func (a *Authority) create() error {
 	if err != nil {
 		return err
 	}
-	record := make([]byte, 32)
-	_, _ = rand.Read(record) // crypto/rand.Read never fails
 	serial, err := newSerial()
 	if err != nil {
 		return err
@@ -128,9 +124,6 @@ func (a *Authority) create() error {
 		return err
 	}
 	if err := writeKey(a.path(fileAck), ack); err != nil {
-		return err
-	}
-	if err := writePrivate(a.path(fileRecord), []byte(hex.EncodeToString(record)+"\n")); err != nil {
 		return err
 	}
 	return writePrivate(a.path(fileRoot), certPEM(der))
@@ -166,7 +159,11 @@ func (a *Authority) SignKiosk(r *wire.Request, now time.Time) (*x509.Certificate
 
 // Bundle makes the signed bundle for a kiosk.
 func (a *Authority) Bundle(r *wire.Request, cert *x509.Certificate, broker []string, listKeys [][]byte, seal wire.Suite, now time.Time) (*wire.Bundle, error) {
-	sealed, err := wire.SealRecordKey(r.Kiosk, r.SealKey, a.record)
+	docs, err := a.DocKeys(now)
+	if err != nil {
+		return nil, err
+	}
+	sealed, err := docs.Seal(r.Kiosk, r.SealKey)
 	if err != nil {
 		return nil, err
 	}
@@ -176,7 +173,7 @@ func (a *Authority) Bundle(r *wire.Request, cert *x509.Certificate, broker []str
 	}
 	b := &wire.Bundle{V: wire.BundleVersion, Kiosk: r.Kiosk, Issued: now.UTC().Truncate(time.Millisecond),
 		Certificate: string(certPEM(cert.Raw)), CA: string(a.RootPEM()),
-		Broker: broker, ListKeys: listKeys, RecordKey: sealed, SealingKey: open.Public().Bytes()}
+		Broker: broker, ListKeys: listKeys, DocKeys: sealed, SealingKey: open.Public().Bytes()}
 	b.Sign(a.ack)
 	return b, nil
 }

@@ -1,11 +1,9 @@
 package ca
 
 import (
-	"bytes"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/x509"
-	"encoding/hex"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -20,7 +18,6 @@ const (
 	fileRoot    = "ca.pem"
 	fileRootKey = "ca.key"
 	fileAck     = "ack.key"
-	fileRecord  = "record.key"
 	// One for each suite; fileSealPub, written last, says that they were made.
 	fileSeal    = "seal-%s.key"
 	fileSealPub = "seal.pub"
@@ -48,13 +45,6 @@ func (a *Authority) load() error {
 	}
 	if a.ack, err = readKey[ed25519.PrivateKey](a.path(fileAck)); err != nil {
 		return err
-	}
-	text, err := readPrivate(a.path(fileRecord))
-	if err != nil {
-		return err
-	}
-	if a.record, err = hex.DecodeString(string(bytes.TrimSpace(text))); err != nil || len(a.record) != 32 {
-		return fmt.Errorf("CA: %s does not hold 32 bytes in hex: restore the folder from a backup", a.path(fileRecord))
 	}
 	return nil
 }

@@ -40,6 +40,7 @@ func accessRules() []byte {
 	for _, down := range wire.Downward() {
 		fmt.Fprintf(&b, "topic write %s\n", wire.Topic("+", down))
 	}
+	fmt.Fprintf(&b, "topic write %s\n", wire.TopicTimestamp)
 	b.WriteString("\n")
 	for _, up := range wire.Upward() {
 		fmt.Fprintf(&b, "pattern write %s\n", wire.Topic("%u", up))
@@ -47,5 +48,6 @@ func accessRules() []byte {
 	for _, down := range wire.Downward() {
 		fmt.Fprintf(&b, "pattern read %s\n", wire.Topic("%u", down))
 	}
+	fmt.Fprintf(&b, "pattern read %s\n", wire.TopicTimestamp)
 	return []byte(b.String())
 }

@@ -146,12 +146,30 @@ func (r *Registry) bundle(ctx context.Context, req *wire.Request, cert *x509.Cer
 	return r.CA.Bundle(req, cert, k.Broker, k.ListKeys, seal, now)
 }
 
-// Revoke takes a kiosk out of the fleet.
+// Revoke takes a kiosk out of the fleet. The key of document references that it
+// knows ends with it.
 func (r *Registry) Revoke(ctx context.Context, name, why string, now time.Time) error {
 	if err := r.Store.RevokeKiosk(ctx, name, why, now); err != nil {
 		return fmt.Errorf("kiosk %s: %w", name, err)
 	}
+	if _, err := r.CA.RotateDocKeys(now, 0); err != nil {
+		return fmt.Errorf("kiosk %s is revoked, but it knows the key of document references, which could not be changed: %w", name, err)
+	}
 	return nil
+}
+
+// DocKeys makes the command that brings the present keys of document references
+// to a kiosk.
+func (r *Registry) DocKeys(ctx context.Context, kiosk string, set *wire.DocKeySet) (*wire.Command, error) {
+	k, err := r.Store.Kiosk(ctx, kiosk)
+	if err != nil {
+		return nil, fmt.Errorf("kiosk %s: %w", kiosk, err)
+	}
+	req, err := wire.ParseRequest(k.Request)
+	if err != nil {
+		return nil, fmt.Errorf("the stored request: %w", err)
+	}
+	return set.Command(kiosk, req.SealKey, r.CA.AckKey())
 }
 
 // List gives every kiosk, by name, the revoked ones too.

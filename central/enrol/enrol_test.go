@@ -76,7 +76,7 @@ func TestKeysToIdentityThroughFiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if id.Name != "sgn-g12" || len(id.RecordKey) != 32 || len(id.ListKeys) != 1 || id.Broker[0] != opts.Broker[0] ||
+	if id.Name != "sgn-g12" || id.DocKeys.At(time.Now()) == nil || len(id.ListKeys) != 1 || id.Broker[0] != opts.Broker[0] ||
 		!id.AckKey.Equal(r.CA.AckKey().Public()) {
 		t.Fatalf("identity: %+v", id.Name)
 	}
@@ -101,9 +101,9 @@ func TestKeysToIdentityThroughFiles(t *testing.T) {
 	}
 }
 
-func TestSameRecordKeyForEveryKioskAndStranger(t *testing.T) {
+func TestSameDocumentKeysForEveryKioskAndNoStranger(t *testing.T) {
 	r, dir := open(t)
-	var first []byte
+	first := ""
 	for _, name := range []string{"a", "b"} {
 		keys, req := request(t, name)
 		b, err := r.Add(t.Context(), req, opts, time.Now())
@@ -114,9 +114,10 @@ func TestSameRecordKeyForEveryKioskAndStranger(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if first == nil {
-			first = id.RecordKey
-		} else if !bytes.Equal(first, id.RecordKey) {
+		ref := id.DocKeys.At(time.Now()).Ref("VNM", "ID", "1")
+		if first == "" {
+			first = ref
+		} else if ref != first {
 			t.Error("two kiosks refer to one document differently")
 		}
 		other, err := wire.NewKioskKeys(name)

@@ -35,7 +35,7 @@ func Read(b *wire.Batch, key []byte, open *wire.Opener, at time.Time) *store.Bat
 // facts reads what the fleet page shows. A record of another form is stored
 // all the same: the chain proves it, and it may be read elsewhere.
 func facts(record []byte) store.Facts {
-	r, err := wire.DecodeRecord(record)
+	r, err := wire.DecodeOutline(record)
 	if err != nil {
 		return store.Facts{}
 	}

@@ -60,12 +60,18 @@ type Verdict struct {
 func (s *Store) Ingest(ctx context.Context, batches []Batch) ([]Verdict, error) {
 	verdicts := make([]Verdict, len(batches))
 	err := s.inTx(ctx, func(tx *sql.Tx) error {
-		in, err := newIntake(ctx, tx)
+		// For a context that may end the driver starts a thread for each
+		// statement; here the end is looked for between batches.
+		work := context.WithoutCancel(ctx)
+		in, err := newIntake(work, tx)
 		if err != nil {
 			return err
 		}
 		for i := range batches {
-			if verdicts[i], err = in.batch(ctx, &batches[i]); err != nil {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			if verdicts[i], err = in.batch(work, &batches[i]); err != nil {
 				return fmt.Errorf("store results of kiosk %s: %w", batches[i].Kiosk, err)
 			}
 		}

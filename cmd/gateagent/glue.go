@@ -2,10 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/binary"
-	"encoding/hex"
 	"sync"
 	"time"
 
@@ -105,6 +101,14 @@ func (s *status) wire(version string, list gate.ListStatus) wire.Status {
 	return st
 }
 
+// heartbeat is what central sees.
+func (b *builder) heartbeat() wire.Status {
+	s := b.status.wire(version, b.store.Status())
+	now, _ := b.clock.Now()
+	s.DocKeys, _ = b.docKeys.State(now)
+	return s
+}
+
 // surroundings is what staff see of the parts around the lane.
 func (b *builder) surroundings() gate.Surroundings {
 	now := b.clock.State()
@@ -132,6 +136,10 @@ func (b *builder) surroundings() gate.Surroundings {
 		note("fault", "allowlist", code.Info().Text+": "+code.Info().Remedy)
 	}
 	clockNotices(now, b.clock.MaxHoldover, note)
+	if b.updates != nil {
+		s.Notices = append(s.Notices, b.updates.Notices()...)
+	}
+	b.docKeyNotices(now.Now, note)
 	b.faceNotices(note)
 	if b.up != nil {
 		s.UplinkUp = b.up.Up()
@@ -151,28 +159,26 @@ func listCode(list gate.ListStatus, now time.Time) gate.Code {
 	return 0
 }
 
-// docRefLen is the length of a document reference in bytes: 128 bits, as the
-// index of the allowlist.
-const docRefLen = 16
-
 // docRef makes the keyed hash by which central tells documents apart without
-// knowing them; nil without an enrolment.
+// knowing them; nil without an enrolment. Without a key in force it makes none:
+// the record does without, since it is no part of the decision.
 func (b *builder) docRef() func(gate.Document) string {
-	if b.identity == nil {
+	if b.docKeys == nil {
 		return nil
 	}
-	recordKey := b.identity.RecordKey
 	return func(d gate.Document) string {
 		now, _ := b.clock.Now()
-		period := wire.DocRefPeriod(now)
-		m := hmac.New(sha256.New, wire.DocRefKey(recordKey, period))
-		for _, field := range []string{"document/v1", d.Issuer, d.Type, d.MatchNumber} {
-			var n [4]byte
-			binary.BigEndian.PutUint32(n[:], uint32(len(field)))
-			m.Write(n[:])
-			m.Write([]byte(field))
-		}
-		return period + "." + hex.EncodeToString(m.Sum(nil)[:docRefLen])
+		return b.docKeys.Ref(now, d.Issuer, d.Type, d.MatchNumber)
+	}
+}
+
+// docKeyNotices says that records go without references.
+func (b *builder) docKeyNotices(now time.Time, note func(level, source, text string)) {
+	if b.docKeys == nil || b.c.Record.Level == wire.LevelBasic {
+		return
+	}
+	if _, inForce := b.docKeys.State(now); !inForce {
+		note("warning", "document key", "the key of document references has ended and central has sent no other: records go without references until it does")
 	}
 }
 

@@ -24,6 +24,7 @@ import (
 	"gateagent/match/document"
 	"gateagent/match/face"
 	"gateagent/offline"
+	"gateagent/update"
 	"gateagent/uplink"
 	"gateagent/web"
 )
@@ -36,8 +37,9 @@ type builder struct {
 	tasks []task
 
 	kiosk      string
-	identity   *wire.Identity // nil without enrolment
-	sealTo     *wire.SealKey  // nil: results lie in clear
+	identity   *wire.Identity   // nil without enrolment
+	docKeys    *wire.DocKeyring // nil without enrolment
+	sealTo     *wire.SealKey    // nil: results lie in clear
 	box        *offline.Outbox
 	store      *allowlist.Store
 	judge      *document.Judge
@@ -51,7 +53,9 @@ type builder struct {
 	matcher    *face.Matcher
 	noStrict   bool // nobody can pass without chip proof, though the policy names issuers
 	status     *status
-	up         *uplink.Uplink // nil when off
+	up         *uplink.Uplink  // nil when off
+	updates    *update.Updater // nil when nothing is taken
+	trustMoved chan struct{}
 	theLane    *gate.Lane
 }
 
@@ -66,6 +70,9 @@ func (b *builder) identify(context.Context) error {
 	switch {
 	case err == nil:
 		b.identity, b.kiosk, b.sealTo = id, id.Name, id.SealTo
+		if b.docKeys, err = wire.OpenDocKeyring(b.statePath(wire.IdentityFolder), id); err != nil {
+			b.log.Warn("the keys of document references that central sent last cannot be read; those of the bundle serve until it sends them again", "err", err)
+		}
 		return nil
 	case b.c.Uplink.Off && errors.Is(err, fs.ErrNotExist):
 		b.kiosk = strings.ToLower(strings.NewReplacer(".", "-", "_", "-").Replace(b.c.Gate.Name))
@@ -92,7 +99,7 @@ func (b *builder) list(context.Context) error {
 	if len(keys) == 0 {
 		b.log.Warn("no key may sign allowlists: every list is refused and nobody is admitted; set list.keys or enrol the kiosk")
 	}
-	b.store, err = allowlist.OpenStore(b.statePath("list"), allowlist.Options{Keys: keys, Log: b.log})
+	b.store, err = allowlist.OpenStore(b.statePath("list"), allowlist.Options{Keys: keys, Airport: b.c.Update.Airport, Log: b.log})
 	if err != nil {
 		return err
 	}
@@ -127,15 +134,13 @@ const trustEvery = 30 * time.Second
 
 // devices builds reader, scanners, barrier and what judges documents.
 func (b *builder) devices(context.Context) error {
-	trust, err := document.LoadTrust(b.c.Trust.Dir, b.log)
+	trust, err := document.LoadTrust(b.trustDir(), b.log)
 	if err != nil {
 		return err
 	}
 	b.log.Info("trust loaded", "certificates", trust.Certificates())
 	b.judge = document.NewJudge(trust)
-	b.add("trust", func(ctx context.Context) error {
-		return b.judge.Follow(ctx, b.c.Trust.Dir, trustEvery, b.log)
-	}, nil)
+	b.add("trust", b.followTrust, nil)
 	b.reader = pcsc.New(pcsc.Config{Reader: b.c.Reader.Name, Exclusive: !b.c.Reader.Shared, LockDir: b.runtimeDir(), LockAlso: defaultRuntime(), Log: b.log})
 	b.add("reader", b.reader.Run, nil)
 	b.scanners = newScanners()
@@ -199,8 +204,8 @@ func (b *builder) uplink(context.Context) (err error) {
 	}
 	b.up, err = uplink.New(uplink.Config{
 		Identity: b.identity, Brokers: b.c.Uplink.Brokers, Store: b.box, Log: b.log, Time: b.clock, Now: b.uplinkTime,
-		Status: func() wire.Status { return b.status.wire(version, b.store.Status()) },
-		Paths:  uplinkPaths(b.c), Stable: b.c.Uplink.Stable.Std(), Dir: b.c.State.Dir, Zone: b.c.Gate.Location,
+		Status: b.heartbeat, Command: b.docKeys.Take,
+		Pushed: b.pushed(), Paths: uplinkPaths(b.c), Stable: b.c.Uplink.Stable.Std(), Dir: b.c.State.Dir, Zone: b.c.Gate.Location,
 	})
 	if err != nil {
 		return err

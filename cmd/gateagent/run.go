@@ -61,10 +61,10 @@ func noCoreDumps() error {
 
 // run builds the parts, wires them and runs them.
 func run(ctx context.Context, c *config.Config, log *slog.Logger) error {
-	b := &builder{c: c, log: log, clock: newClock(c)}
+	b := &builder{c: c, log: log, clock: newClock(c), trustMoved: make(chan struct{}, 1)}
 	defer b.close()
 	for _, build := range []func(context.Context) error{
-		b.identify, b.outbox, b.timekeeping, b.list, b.devices, b.camera, b.pages, b.faces, b.uplink, b.lane,
+		b.identify, b.outbox, b.timekeeping, b.list, b.devices, b.camera, b.pages, b.faces, b.pushes, b.uplink, b.lane,
 	} {
 		if err := build(ctx); err != nil {
 			return err

@@ -146,11 +146,11 @@ func (v *verification) read(cmd *cobra.Command, kiosk, epoch string, e wire.Entr
 func centralCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "central",
-		Short: "At central: take carried results in, prove what is stored",
+		Short: "At central: take carried results in, prove what is stored, change the keys of document references",
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(centralImport(), centralVerify())
+	cmd.AddCommand(centralImport(), centralVerify(), centralDocKeys())
 	return cmd
 }
 
@@ -161,9 +161,10 @@ func centralImport() *cobra.Command {
 		Use:   "import FILE --central DIR",
 		Short: "Take the results of an exported file in; repeats do no harm",
 		Long: `Takes in what gatectl outbox export wrote, by the same rules as what comes over
-the broker; the service may run. The acknowledgements go into the file of --ack,
-for gatectl outbox acknowledge on the kiosk; without them the kiosk sends the
-results again when it is online, which does no harm either.`,
+the broker; the service may run. The acknowledgements, and the kiosk's keys of
+document references, go into the file of --ack, for gatectl outbox acknowledge on
+the kiosk; without them the kiosk sends the results again when it is online,
+which does no harm either.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			file, err := os.Open(args[0])
@@ -176,7 +177,7 @@ results again when it is online, which does no harm either.`,
 				done, err := intake.Import(ctx, r, file, time.Now())
 				if done != nil {
 					fmt.Fprintf(cmd.ErrOrStderr(), "kiosk %s: %d results taken in, %d were there already, %d cannot be opened\n", done.Kiosk, done.New, done.Repeat, done.Unreadable)
-					if err := errors.Join(err, writeAcks(ack, done.Acks)); err != nil {
+					if err := errors.Join(err, writeAcks(ctx, r, ack, done)); err != nil {
 						return fmt.Errorf("%s: %w", args[0], err)
 					}
 					for _, why := range done.Refused {
@@ -237,17 +238,24 @@ proven by their hashes. It may run beside the service.`,
 // importTimeout bounds work on all of the results.
 const importTimeout = time.Hour
 
-func writeAcks(path string, acks []*wire.Ack) error {
+// writeAcks writes what the kiosk is to hear: acknowledgements, and the present
+// keys of document references.
+func writeAcks(ctx context.Context, r *enrol.Registry, path string, done *intake.Imported) error {
 	if path == "" {
 		return nil
 	}
 	var out bytes.Buffer
-	for _, a := range acks {
+	for _, a := range done.Acks {
 		line, err := a.Encode()
 		if err != nil {
 			return err
 		}
 		out.Write(append(line, '\n'))
 	}
+	line, err := docKeyLine(ctx, r, done.Kiosk)
+	if err != nil {
+		return err
+	}
+	out.Write(append(line, '\n'))
 	return durable.WriteFile(path, out.Bytes(), 0o600)
 }

@@ -161,7 +161,7 @@ func kioskRevoke() *cobra.Command {
 				if err := r.Revoke(ctx, args[0], why, time.Now()); err != nil {
 					return err
 				}
-				_, err := fmt.Fprintf(cmd.ErrOrStderr(), "kiosk %s is revoked; with a broker of your own, give it the new list of `gatectl kiosk crl`\n", args[0])
+				_, err := fmt.Fprintf(cmd.ErrOrStderr(), "kiosk %s is revoked, and the key of document references is a new one; with a broker of your own, give it the new list of `gatectl kiosk crl`\n", args[0])
 				return err
 			})
 		},

@@ -54,6 +54,7 @@ func root() *cobra.Command {
 		outboxCommand,
 		auditCommand,
 		centralCommand,
+		updateCommand,
 	} {
 		cmd.AddCommand(family())
 	}

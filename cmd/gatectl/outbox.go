@@ -168,14 +168,7 @@ func outboxAcknowledge() *cobra.Command {
 			defer func() { err = errors.Join(err, box.Close()) }()
 			lines := bufio.NewScanner(bytes.NewReader(data))
 			for lines.Scan() {
-				ack, err := wire.DecodeAck(lines.Bytes())
-				if err == nil {
-					err = ack.Verify(id.AckKey)
-				}
-				if err == nil {
-					err = box.Acknowledge(cmd.Context(), *ack)
-				}
-				if err != nil {
+				if err := acknowledgeLine(cmd.Context(), box, lines.Bytes(), state, id); err != nil {
 					return fmt.Errorf("%s: %w", args[0], err)
 				}
 			}
@@ -188,6 +181,22 @@ func outboxAcknowledge() *cobra.Command {
 	}
 	kioskState(cmd, &state)
 	return cmd
+}
+
+// acknowledgeLine takes one line of central's file: an acknowledgement, or the
+// keys of document references.
+func acknowledgeLine(ctx context.Context, box *offline.Outbox, line []byte, state string, id *wire.Identity) error {
+	if done, err := takeDocKeys(line, state, id); done {
+		return err
+	}
+	ack, err := wire.DecodeAck(line)
+	if err == nil {
+		err = ack.Verify(id.AckKey)
+	}
+	if err == nil {
+		err = box.Acknowledge(ctx, *ack)
+	}
+	return err
 }
 
 func outboxKeygen() *cobra.Command {

@@ -99,6 +99,10 @@ func TestCarriedResults(t *testing.T) {
 				t.Errorf("%d results of a bad file were taken in", n)
 			}
 
+			table, _ := gatectl(t, 0, "central", "document-keys", "--central", centre, "--rotate", "--days", "10")
+			changed := table[strings.LastIndex(strings.TrimSpace(table), "\n")+1:][:8]
+			gatectl(t, 1, "central", "document-keys", "--central", centre, "--days", "3")
+
 			for _, want := range []string{"120 results taken in, 0 were", "0 results taken in, 120 were"} {
 				if _, told := gatectl(t, 0, "central", "import", file("e"), "--central", centre, "--ack", file("a")); !strings.Contains(told, want) {
 					t.Errorf("import: %s, want %s", told, want)
@@ -111,6 +115,13 @@ func TestCarriedResults(t *testing.T) {
 				t.Errorf("central's results: %s", told)
 			}
 			gatectl(t, 0, "outbox", "acknowledge", file("a"), "--state", state)
+			ring, err := wire.OpenDocKeyring(filepath.Join(state, wire.IdentityFolder), id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if name, _ := ring.State(time.Now()); name != changed {
+				t.Errorf("the kiosk has document key %s, central %s", name, changed)
+			}
 			status, _ := gatectl(t, 0, "outbox", "status", "--state", state, "--json")
 			if !strings.Contains(status, `"last":120,"acknowledged":120`) {
 				t.Errorf("status: %s", status)

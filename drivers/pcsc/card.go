@@ -29,6 +29,7 @@ type Card struct {
 	name   string
 	sc     *scard.Context
 	card   *scard.Card
+	post   *courier
 	atr    []byte
 	lost   bool // closed or abandoned: sc and card must not be touched
 	torn   bool // the chip stopped answering; written under the reader's line
@@ -100,6 +101,10 @@ func (c *Card) open(exclusive bool) error {
 	if p := card.ActiveProtocol(); p != scard.ProtocolT0 && p != scard.ProtocolT1 {
 		return errors.Join(fmt.Errorf("the card speaks protocol %d, neither T=0 nor T=1", p), c.release())
 	}
+	c.post, err = newCourier(card)
+	if err != nil {
+		return errors.Join(err, c.release())
+	}
 	return nil
 }
 
@@ -121,7 +126,8 @@ func (c *Card) Transmit(ctx context.Context, apdu []byte) ([]byte, error) {
 	var failed error
 	abandoned, err := c.reader.line.do(ctx,
 		func() {
-			library.lookUp(func() { answer, failed = c.card.Transmit(command) })
+			defer clear(command)
+			library.lookUp(func() { answer, failed = c.post.transmit(command) })
 			// Every answer ends with two status bytes (ISO 7816-4 section
 			// 5.1); drivers pass up nothing when the chip is gone.
 			if failed == nil && len(answer) == 0 {
@@ -137,7 +143,7 @@ func (c *Card) Transmit(ctx context.Context, apdu []byte) ([]byte, error) {
 	if failed != nil {
 		return nil, failure(c.name, "transmit", failed)
 	}
-	return bytes.Clone(answer), nil // the library's buffer has 64 KiB
+	return answer, nil
 }
 
 // Close resets and releases the card. It is safe to call it twice.
@@ -173,6 +179,9 @@ func (c *Card) release() (err error) {
 	disposition := scard.ResetCard
 	if c.torn {
 		disposition = scard.LeaveCard
+	}
+	if c.post != nil {
+		c.post.stop()
 	}
 	library.change(func() {
 		err = c.card.Disconnect(disposition)

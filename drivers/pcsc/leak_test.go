@@ -104,7 +104,8 @@ func TestNoLeak(t *testing.T) {
 	t.Logf("%d insertions, %d connections in %v: before %+v, after %+v",
 		leakInsertions, leakConnections, time.Since(begun).Round(time.Second), before, after)
 	if !fewer(after, before) {
-		t.Error("something leaks")
+		stacks := make([]byte, 1<<20)
+		t.Errorf("something leaks\n%s", stacks[:runtime.Stack(stacks, true)])
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 
 // Bounds of a batch. They hold for whoever sends and whoever reads.
 const (
-	MaxBatchEntries = 50
+	MaxBatchEntries = 200
 	MaxBatchBytes   = 256 << 10 // of the encoded message
 	MaxBody         = 64 << 10  // of one body, before encoding
 )

@@ -4,14 +4,12 @@ import (
 	"crypto/ecdh"
 	"crypto/ecdsa"
 	"crypto/ed25519"
-	"crypto/hpke"
 	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/binary"
 	"encoding/json"
 	"encoding/pem"
-	"errors"
 	"fmt"
 	"time"
 )
@@ -19,8 +17,13 @@ import (
 // EnrolVersion is the version of Request.
 const EnrolVersion = 1
 
-// BundleVersion is the version of Bundle; 1 had no key to seal results to.
-const BundleVersion = 2
+// BundleVersion is the version of Bundle; 1 had no key to seal results to, 2
+// one key of document references that never changed.
+const BundleVersion = 3
+
+// bundleOneKey is the version before, which is still read: its kiosk makes no
+// references until central has sent it keys.
+const bundleOneKey = 2
 
 // CentralName is the common name of central's own client certificate. No
 // kiosk may carry it.
@@ -109,7 +112,7 @@ func (r *Request) ParseCSR() (*x509.CertificateRequest, error) {
 }
 
 // Bundle is what central hands to an enrolled kiosk, one file. Nothing in it
-// is secret: the record key is sealed to the kiosk.
+// is secret: the document keys are sealed to the kiosk.
 type Bundle struct {
 	V           int       `json:"v"`
 	Kiosk       string    `json:"kiosk"`
@@ -119,19 +122,19 @@ type Bundle struct {
 	Broker      []string  `json:"broker"`      // tls://host:port, in order of preference
 	AckKey      []byte    `json:"ack_key"`     // Ed25519 public key of central's acknowledgements
 	ListKeys    [][]byte  `json:"list_keys"`   // Ed25519 public keys that may sign allowlists
-	RecordKey   []byte    `json:"record_key"`  // sealed, see SealRecordKey
+	DocKeys     []byte    `json:"record_key"`  // sealed, see DocKeySet.Seal
 	SealingKey  []byte    `json:"sealing_key"` // central's, to which results are sealed; see SealKey.Bytes
 	Sig         []byte    `json:"sig"`         // by AckKey over all of the above
 }
 
 func (b *Bundle) signed() []byte {
 	parts := [][]byte{[]byte(b.Kiosk), []byte(b.Issued.UTC().Format(time.RFC3339Nano)),
-		[]byte(b.Certificate), []byte(b.CA), b.AckKey, b.RecordKey, b.SealingKey}
+		[]byte(b.Certificate), []byte(b.CA), b.AckKey, b.DocKeys, b.SealingKey}
 	parts = append(parts, binary.BigEndian.AppendUint32(nil, uint32(len(b.Broker))))
 	for _, addr := range b.Broker {
 		parts = append(parts, []byte(addr))
 	}
-	return enrolInput("bundle/v2", append(parts, b.ListKeys...)...)
+	return enrolInput(fmt.Sprintf("bundle/v%d", b.V), append(parts, b.ListKeys...)...)
 }
 
 // Sign completes the bundle with central's signature.
@@ -154,7 +157,7 @@ func ParseBundle(data []byte) (*Bundle, error) {
 	if b.V == 1 {
 		return nil, fmt.Errorf("the bundle for kiosk %s is from a time when results were not sealed: make it again at central with `gatectl kiosk renew` and install it", clip(b.Kiosk))
 	}
-	if b.V != BundleVersion {
+	if b.V != BundleVersion && b.V != bundleOneKey {
 		return nil, fmt.Errorf("kiosk bundle has version %d, this program reads version %d: use the same release on both sides", b.V, BundleVersion)
 	}
 	if err := CheckKioskName(b.Kiosk); err != nil {
@@ -175,38 +178,6 @@ func ParseBundle(data []byte) (*Bundle, error) {
 		}
 	}
 	return &b, nil
-}
-
-// recordKeyInfo binds a sealed record key to its purpose and kiosk.
-func recordKeyInfo(kiosk string) []byte { return enrolInput("record-key/v1", []byte(kiosk)) }
-
-// SealRecordKey seals the key of document references to the kiosk's X25519
-// key (HPKE base mode of RFC 9180: X25519, HKDF-SHA256, ChaCha20-Poly1305).
-func SealRecordKey(kiosk string, sealKey, recordKey []byte) ([]byte, error) {
-	pub, err := ecdh.X25519().NewPublicKey(sealKey)
-	if err != nil {
-		return nil, fmt.Errorf("seal record key for kiosk %s: %w", kiosk, err)
-	}
-	to, err := hpke.NewDHKEMPublicKey(pub)
-	if err != nil {
-		return nil, fmt.Errorf("seal record key for kiosk %s: %w", kiosk, err)
-	}
-	return hpke.Seal(to, hpke.HKDFSHA256(), hpke.ChaCha20Poly1305(), recordKeyInfo(kiosk), recordKey)
-}
-
-func openRecordKey(kiosk string, key *ecdh.PrivateKey, sealed []byte) ([]byte, error) {
-	priv, err := hpke.NewDHKEMPrivateKey(key)
-	if err != nil {
-		return nil, err
-	}
-	plain, err := hpke.Open(priv, hpke.HKDFSHA256(), hpke.ChaCha20Poly1305(), recordKeyInfo(kiosk), sealed)
-	if err != nil {
-		return nil, errors.New("the record key is not sealed to this kiosk's key")
-	}
-	if len(plain) != 32 {
-		return nil, fmt.Errorf("the record key has %d bytes instead of 32", len(plain))
-	}
-	return plain, nil
 }
 
 // makeRequest signs a request for the keys of one kiosk.

@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"strings"
 )
 
 // Errors that callers tell apart; the wrapping text names the field.
@@ -56,16 +55,15 @@ func ChainNext(kiosk, epoch string, number uint64, prev, bodyHash []byte) ([]byt
 	if len(prev) != HashSize || len(bodyHash) != HashSize {
 		return nil, fmt.Errorf("%w: hashes have %d bytes", ErrFormat, HashSize)
 	}
-	e, err := hex.DecodeString(epoch)
-	if err != nil {
-		return nil, fmt.Errorf("%w: epoch: %w", ErrFormat, err)
-	}
-	in := make([]byte, 0, len(chainLabel)+len(kiosk)+len(e)+2+8+2*HashSize)
-	in = append(in, chainLabel...)
+	var room [len(chainLabel) + MaxName + epochChars/2 + 2 + 8 + 2*HashSize]byte
+	in := append(room[:0], chainLabel...)
 	in = append(in, 0)
 	in = append(in, kiosk...)
 	in = append(in, 0)
-	in = append(in, e...)
+	in, err := hex.AppendDecode(in, []byte(epoch))
+	if err != nil {
+		return nil, fmt.Errorf("%w: epoch: %w", ErrFormat, err)
+	}
 	in = binary.BigEndian.AppendUint64(in, number)
 	in = append(in, prev...)
 	in = append(in, bodyHash...)
@@ -99,7 +97,12 @@ func CheckEpoch(epoch string) error {
 }
 
 func lowerHex(s string, n int) bool {
-	return len(s) == n && strings.Trim(s, "0123456789abcdef") == ""
+	for _, c := range []byte(s) {
+		if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return false
+		}
+	}
+	return len(s) == n
 }
 
 // clip keeps a hostile value from filling a log line.

@@ -60,6 +60,10 @@ func encode(what string, v any, limit int) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: encode: %w", what, err)
 	}
+	return within(what, b, limit)
+}
+
+func within(what string, b []byte, limit int) ([]byte, error) {
 	if len(b) > limit {
 		return nil, fmt.Errorf("%s: %w: %d bytes, at most %d travel", what, ErrFormat, len(b), limit)
 	}
@@ -67,13 +71,28 @@ func encode(what string, v any, limit int) ([]byte, error) {
 }
 
 // Encode writes the batch as it travels.
-func (b *Batch) Encode() ([]byte, error) { return encode("batch", b, MaxBatchBytes) }
+func (b *Batch) Encode() ([]byte, error) {
+	if b.V < 0 || CheckName(b.Kiosk) != nil || CheckEpoch(b.Epoch) != nil {
+		return encode("batch", b, MaxBatchBytes)
+	}
+	room := batchOverhead
+	for i := range b.Entries {
+		room += EncodedSize(len(b.Entries[i].Body))
+	}
+	return within("batch", appendBatch(make([]byte, 0, room), b), MaxBatchBytes)
+}
 
 // DecodeBatch reads a batch within its bounds. Only Verify makes it believable.
 func DecodeBatch(data []byte) (*Batch, error) {
-	b := new(Batch)
-	if err := decode("batch", data, MaxBatchBytes, b); err != nil {
-		return nil, err
+	b, ok := (*Batch)(nil), false
+	if len(data) <= MaxBatchBytes {
+		b, ok = scanBatch(data)
+	}
+	if !ok {
+		b = new(Batch)
+		if err := decode("batch", data, MaxBatchBytes, b); err != nil {
+			return nil, err
+		}
 	}
 	if b.V != BatchVersion {
 		return nil, fmt.Errorf("batch: %w %d", ErrVersion, b.V)
@@ -152,6 +171,21 @@ func DecodeRecord(body []byte) (*Record, error) {
 	r := new(Record)
 	if err := decode("record", body, MaxBody, r); err != nil {
 		return nil, err
+	}
+	if err := r.Check(); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// DecodeOutline reads of a record only kind, transaction, outcome, the codes
+// with it and when it must be gone: what a list of many shows. Where
+// DecodeRecord succeeds it gives the same; faults elsewhere in the record may
+// escape it.
+func DecodeOutline(body []byte) (*Record, error) {
+	r, ok := scanOutline(body)
+	if !ok || len(body) > MaxBody {
+		return DecodeRecord(body)
 	}
 	if err := r.Check(); err != nil {
 		return nil, err

@@ -11,7 +11,11 @@ import (
 	"time"
 )
 
-// exported makes a file of 120 results of one epoch and 3 of another.
+// newest is the last result of the longer epoch: two full runs and part of a
+// third.
+const newest = 2*MaxBatchEntries + 20
+
+// exported makes a file of the results of one epoch and 3 of another.
 func exported(t *testing.T, key ed25519.PrivateKey) []string {
 	t.Helper()
 	var file bytes.Buffer
@@ -22,7 +26,7 @@ func exported(t *testing.T, key ed25519.PrivateKey) []string {
 	for _, run := range []struct {
 		epoch string
 		n     uint64
-	}{{sealEpoch, 120}, {"ff0102030405060708090a0b0c0d0e0f", 3}} {
+	}{{sealEpoch, newest}, {"ff0102030405060708090a0b0c0d0e0f", 3}} {
 		chain := ChainStart()
 		var entries []Entry
 		for n := uint64(1); n <= run.n; n++ {
@@ -52,7 +56,7 @@ func TestAuditExport(t *testing.T) {
 	pub, key, _ := ed25519.GenerateKey(nil)
 	_, thief, _ := ed25519.GenerateKey(nil)
 	lines := exported(t, key)
-	at := func(n int) int { return n + (n-1)/50 } // the line of result n of the first epoch
+	at := func(n int) int { return n + (n-1)/MaxBatchEntries } // the line of result n of the first epoch
 	edit := func(l string, f func(*ExportLine)) string {
 		var x ExportLine
 		if err := json.Unmarshal([]byte(l), &x); err != nil {
@@ -73,7 +77,7 @@ func TestAuditExport(t *testing.T) {
 		"removed":         {func(l []string) []string { return slices.Delete(l, at(60), at(60)+1) }, []string{"result 60: removed"}},
 		"several removed": {func(l []string) []string { return slices.Delete(l, at(60), at(64)) }, []string{"results 60 to 63: removed"}},
 		"first removed":   {func(l []string) []string { return slices.Delete(l, 1, 3) }, []string{"results 1 to 2: removed"}},
-		"last removed":    {func(l []string) []string { return slices.Delete(l, at(120), at(120)+1) }, []string{"result 120: removed"}},
+		"last removed":    {func(l []string) []string { return slices.Delete(l, at(newest), at(newest)+1) }, []string{fmt.Sprintf("result %d: removed", newest)}},
 		"reordered":       {func(l []string) []string { l[at(70)], l[at(71)] = l[at(71)], l[at(70)]; return l }, []string{"result 70: reordered"}},
 		"repeated":        {func(l []string) []string { return slices.Insert(l, at(20), l[at(19)]) }, []string{"result 19: reordered or repeated"}},
 		"body altered": {func(l []string) []string {
@@ -85,12 +89,12 @@ func TestAuditExport(t *testing.T) {
 			return l
 		}, []string{"result 34: altered, or result 33 is"}},
 		"newest and hash": {func(l []string) []string {
-			l[at(120)] = edit(l[at(120)], func(x *ExportLine) { x.Result.Body = []byte("{}"); x.Result.Hash = BodyHash(x.Result.Body) })
+			l[at(newest)] = edit(l[at(newest)], func(x *ExportLine) { x.Result.Body = []byte("{}"); x.Result.Hash = BodyHash(x.Result.Body) })
 			return l
-		}, []string{"results up to 120 are not those"}},
-		"cut":                {func(l []string) []string { return l[:at(100)+2] }, []string{"closing line is missing"}},
+		}, []string{fmt.Sprintf("results up to %d are not those", newest)}},
+		"cut":                {func(l []string) []string { return l[:at(newest-10)+2] }, []string{"closing line is missing"}},
 		"epoch removed":      {func(l []string) []string { return slices.Delete(l, len(l)-5, len(l)-1) }, []string{"results 1 to 3: removed"}},
-		"checkpoint removed": {func(l []string) []string { return slices.Delete(l, 51, 52) }, []string{"checkpoint was removed"}},
+		"checkpoint removed": {func(l []string) []string { return slices.Delete(l, MaxBatchEntries+1, MaxBatchEntries+2) }, []string{"checkpoint was removed"}},
 		"line broken":        {func(l []string) []string { l[at(5)] = l[at(5)][:40] + "\n"; return l }, []string{"line 6", "result 5: removed"}},
 		"forged anew":        {func([]string) []string { return exported(t, thief) }, []string{"signature does not verify"}},
 	} {
@@ -100,7 +104,7 @@ func TestAuditExport(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if len(tc.want) == 0 && (len(a.Faults) > 0 || a.Results != 123 || a.Expired != 12 || seen != 123 || a.Checkpoints != 4 || len(a.Epochs) != 2) {
+			if len(tc.want) == 0 && (len(a.Faults) > 0 || a.Results != newest+3 || a.Expired != newest/10 || seen != newest+3 || a.Checkpoints != 4 || len(a.Epochs) != 2) {
 				t.Errorf("%+v", a)
 			}
 			text := strings.Join(a.Faults, "\n")

@@ -25,8 +25,10 @@ type Identity struct {
 	Signing     ed25519.PrivateKey
 	AckKey      ed25519.PublicKey
 	ListKeys    []ed25519.PublicKey
-	RecordKey   []byte   // 32 bytes, for Decision.DocRef
-	SealTo      *SealKey // central's; every result is sealed to it
+	DocKeys     *DocKeySet // as they came with the bundle; DocKeyring has the newest. Nil: none
+	SealTo      *SealKey   // central's; every result is sealed to it
+
+	seal *ecdh.PrivateKey // opens what central seals to the kiosk
 }
 
 // TLS gives the client configuration towards the broker called serverName:
@@ -106,9 +108,11 @@ func NewIdentity(k *KioskKeys, b *Bundle) (*Identity, error) {
 	if err := leaf.CheckSignatureFrom(ca); err != nil || leaf.Subject.CommonName != k.Name {
 		return nil, fmt.Errorf("bundle for kiosk %s: its certificate does not come from the CA beside it", k.Name)
 	}
-	record, err := openRecordKey(k.Name, k.Seal, b.RecordKey)
-	if err != nil {
-		return nil, fmt.Errorf("bundle for kiosk %s: %w", k.Name, err)
+	var docs *DocKeySet
+	if b.V != bundleOneKey {
+		if docs, err = openDocKeys(k.Name, k.Seal, b.DocKeys); err != nil {
+			return nil, fmt.Errorf("bundle for kiosk %s: %w", k.Name, err)
+		}
 	}
 	sealTo, err := ParseSealKey(b.SealingKey)
 	if err != nil {
@@ -117,7 +121,7 @@ func NewIdentity(k *KioskKeys, b *Bundle) (*Identity, error) {
 	pool := x509.NewCertPool()
 	pool.AddCert(ca)
 	id := &Identity{Name: k.Name, CA: pool, Broker: b.Broker, Signing: k.Signing,
-		AckKey: bytes.Clone(b.AckKey), RecordKey: record, SealTo: sealTo,
+		AckKey: bytes.Clone(b.AckKey), DocKeys: docs, SealTo: sealTo, seal: k.Seal,
 		Certificate: tls.Certificate{Certificate: [][]byte{leaf.Raw}, PrivateKey: k.TLS, Leaf: leaf}}
 	for _, lk := range b.ListKeys {
 		id.ListKeys = append(id.ListKeys, bytes.Clone(lk))

@@ -1,11 +1,8 @@
 package wire
 
 import (
-	"crypto/hmac"
-	"crypto/sha256"
 	"fmt"
 	"slices"
-	"time"
 )
 
 // Levels of records (after the logging levels of BSI TR-03135): how much of a
@@ -52,16 +49,3 @@ const (
 	resultFailed       = "failed"
 	resultUndetermined = "undetermined"
 )
-
-// DocRefPeriod names the time for which one key of document references lasts:
-// the month, UTC. References of two months cannot be compared without the
-// kiosks' key.
-func DocRefPeriod(at time.Time) string { return at.UTC().Format("2006-01") }
-
-// DocRefKey derives the key of one period from the key that the bundle
-// carries.
-func DocRefKey(recordKey []byte, period string) []byte {
-	m := hmac.New(sha256.New, recordKey)
-	m.Write(enrolInput("document-key/v1", []byte(period)))
-	return m.Sum(nil)
-}

@@ -59,8 +59,9 @@ type Decision struct {
 	// FaceCheck tells of the face step where there was one; numbers alone,
 	// nothing from which a face could be made.
 	FaceCheck *FaceCheck `json:"face_check,omitempty"`
-	// DocRef is a keyed hash of issuer, type and complete number, hex; empty
-	// when DG1 was not proven. The key comes with the kiosk's bundle.
+	// DocRef is a keyed hash of issuer, type and complete number behind the
+	// name of its key (DocKey.Ref); empty when DG1 was not proven or the kiosk
+	// had no key in force.
 	DocRef  string           `json:"doc_ref,omitempty"`
 	Issuer  string           `json:"issuer,omitempty"`
 	DocType string           `json:"doc_type,omitempty"`

@@ -182,10 +182,6 @@ func TestLevels(t *testing.T) {
 	if full.AtLevel(LevelBasic).Decision.FaceCheck == nil {
 		t.Error("an admission by face without its face step")
 	}
-	a, b := DocRefKey(make([]byte, 32), "2026-11"), DocRefKey(make([]byte, 32), "2026-12")
-	if len(a) != 32 || bytes.Equal(a, b) || DocRefPeriod(time.Date(2026, 12, 1, 2, 0, 0, 0, time.FixedZone("", 3*3600))) != "2026-11" {
-		t.Error("the key of document references does not change with the month")
-	}
 }
 
 func BenchmarkSeal(b *testing.B) {

@@ -37,6 +37,7 @@ type Status struct {
 
 	Uplink  UplinkStatus `json:"uplink,omitzero"`
 	Clock   ClockStatus  `json:"clock"`
+	DocKeys string       `json:"doc_keys,omitempty"` // the newest key of document references that the kiosk holds
 	List    ListStatus   `json:"list"`
 	FaceOff bool         `json:"face_off"`
 	Policy  string       `json:"policy"`

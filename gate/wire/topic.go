@@ -14,15 +14,16 @@ const (
 
 	TopicTimeQuestion = "time_question" // kiosk to central, TimeQuestion, QoS 0
 	TopicTime         = "time"          // central to kiosk, SignedTime, QoS 0, never retained
+	TopicCommand      = "command"       // central to kiosk, Command, QoS 0, never retained
 )
 
 // Upward and Downward list the kinds that a kiosk writes, and those that it
 // may listen to: what a broker has to allow it, and central the other way
-// round. "command" is kept for commands from central.
+// round.
 func Upward() []string { return []string{TopicResults, TopicPresence, TopicStatus, TopicTimeQuestion} }
 
 // Downward lists what central writes.
-func Downward() []string { return []string{TopicAck, TopicTime, "command"} }
+func Downward() []string { return []string{TopicAck, TopicTime, TopicCommand} }
 
 const topicRoot = "gate/v1/"
 
@@ -43,7 +44,7 @@ func SplitTopic(topic string) (kiosk, kind string, err error) {
 		return "", "", err
 	}
 	switch kind {
-	case TopicResults, TopicAck, TopicPresence, TopicStatus, TopicTimeQuestion, TopicTime:
+	case TopicResults, TopicAck, TopicPresence, TopicStatus, TopicTimeQuestion, TopicTime, TopicCommand:
 		return kiosk, kind, nil
 	}
 	return "", "", fmt.Errorf("%w: topic %q: unknown kind", ErrFormat, clip(topic))

@@ -175,7 +175,7 @@ func TestLicences(t *testing.T) {
 
 // licenceText reads the licence of a module, its line breaks as spaces.
 func licenceText(dir string) string {
-	for _, name := range []string{"LICENSE", "LICENSE.txt", "LICENSE.md", "COPYING"} {
+	for _, name := range []string{"LICENSE", "LICENSE.txt", "LICENCE.txt", "LICENSE.md", "COPYING"} {
 		if b, err := os.ReadFile(filepath.Join(dir, name)); err == nil {
 			return strings.Join(strings.Fields(string(b)), " ")
 		}

@@ -50,22 +50,26 @@ func rooms() []room {
 // test. One home for each keeps it replaceable.
 func homes() map[string][]string {
 	return map[string][]string{
-		"github.com/ebfe/scard":               {"drivers/pcsc"},
-		"go.bug.st/serial":                    {"drivers/serial"},
-		"github.com/mattn/go-sqlite3":         {"offline", "central/store"},
-		"github.com/eclipse/paho.mqtt.golang": {"uplink", "central"},
-		"github.com/nats-io/nats-server/v2":   {"central/broker"},
-		"github.com/pelletier/go-toml/v2":     {"config"},
-		"github.com/spf13/cobra":              {"cmd"},
-		"github.com/coreos/go-systemd/v22":    {"cmd"},
-		"github.com/yalue/onnxruntime_go":     {"match/face"},
-		"github.com/ajroetker/go-jpeg2000":    {"match/face"},
-		"github.com/vladimirvivien/go4vl":     {"drivers/camera"},
-		"github.com/coder/websocket":          {"web"},
-		"github.com/creack/pty":               {"sim"},
-		"github.com/psanford/sqlite3vfs":      {"sim/disk"},
-		"github.com/chromedp":                 {"cmd/gatesim"}, // its travellers use the real page
-		"golang.org/x":                        {"."},
+		"github.com/ebfe/scard":                             {"drivers/pcsc"},
+		"go.bug.st/serial":                                  {"drivers/serial"},
+		"github.com/mattn/go-sqlite3":                       {"offline", "central/store"},
+		"github.com/eclipse/paho.mqtt.golang":               {"uplink", "central"},
+		"github.com/nats-io/nats-server/v2":                 {"central/broker"},
+		"github.com/pelletier/go-toml/v2":                   {"config"},
+		"github.com/spf13/cobra":                            {"cmd"},
+		"github.com/coreos/go-systemd/v22":                  {"cmd"},
+		"github.com/yalue/onnxruntime_go":                   {"match/face"},
+		"github.com/ajroetker/go-jpeg2000":                  {"match/face"},
+		"github.com/vladimirvivien/go4vl":                   {"drivers/camera"},
+		"github.com/coder/websocket":                        {"web"},
+		"github.com/creack/pty":                             {"sim"},
+		"github.com/theupdateframework/go-tuf/v2":           {"central/repo", "update"},
+		"github.com/sigstore/sigstore":                      {"central/repo"},
+		"github.com/secure-systems-lab/go-securesystemslib": {"central/keys"},
+		"github.com/ThalesGroup/crypto11":                   {"central/keys"},
+		"github.com/psanford/sqlite3vfs":                    {"sim/disk"},
+		"github.com/chromedp":                               {"cmd/gatesim"}, // its travellers use the real page
+		"golang.org/x":                                      {"."},
 	}
 }
 

@@ -25,6 +25,7 @@ func f() {
 			good: map[string]string{"gate/a_test.go": "package gate\n\nfunc f() { panic(1) }\n"},
 			except: map[string]string{
 				"cmd/gatectl/kiosk.go required": "a flag that the same file does not define: a mistake in the program, met at its first start",
+				"update/refusal.go guard":       "the library dereferences what a hostile file may leave empty; the panic becomes a refusal where it arises",
 				"web/web.go Server.handler":     "the folder is compiled in: it cannot be missing at run time",
 			},
 		},

@@ -61,6 +61,7 @@ func TestWirePage(t *testing.T) {
 		"## Batch": reflect.TypeFor[wire.Batch](), "### Entry": reflect.TypeFor[wire.Entry](), "## Ack": reflect.TypeFor[wire.Ack](),
 		"## Presence": reflect.TypeFor[wire.Presence](), "## Status": reflect.TypeFor[wire.Status](),
 		"## TimeQuestion": reflect.TypeFor[wire.TimeQuestion](), "## SignedTime": reflect.TypeFor[wire.SignedTime](),
+		"## Command": reflect.TypeFor[wire.Command](),
 		"### UplinkStatus": reflect.TypeFor[wire.UplinkStatus](),
 		"### ClockStatus":  reflect.TypeFor[wire.ClockStatus](),
 		"### ListStatus":   reflect.TypeFor[wire.ListStatus](), "### Notice": reflect.TypeFor[wire.Notice](),
@@ -74,7 +75,7 @@ func TestWirePage(t *testing.T) {
 	if got := pageFields(section(made, "## A")); !slices.Equal(got, []string{"a", "b"}) {
 		t.Errorf("a made-up table has the fields %q", got)
 	}
-	for _, kind := range []string{wire.TopicResults, wire.TopicAck, wire.TopicPresence, wire.TopicStatus, wire.TopicTimeQuestion, wire.TopicTime} {
+	for _, kind := range []string{wire.TopicResults, wire.TopicAck, wire.TopicPresence, wire.TopicStatus, wire.TopicTimeQuestion, wire.TopicTime, wire.TopicCommand} {
 		if !strings.Contains(section(page, "## Topics"), "`"+wire.Topic("KIOSK", kind)+"`") {
 			t.Errorf("the topic of %s is not on the page", kind)
 		}

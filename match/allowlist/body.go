@@ -86,10 +86,13 @@ func (b body) early(t time.Time) bool { return t.Unix() < int64(b.from) }
 func (b body) late(t time.Time) bool  { return t.Unix() >= int64(b.until) }
 
 // sealer computes indexes and bodies. It belongs to one goroutine at a time.
-type sealer struct{ index, body hash.Hash }
+type sealer struct {
+	index, body hash.Hash
+	page        page // scratch
+}
 
 func newSealer(d *derived) *sealer {
-	return &sealer{hmac.New(sha256.New, d.index[:]), hmac.New(sha256.New, d.body[:])}
+	return &sealer{index: hmac.New(sha256.New, d.index[:]), body: hmac.New(sha256.New, d.body[:])}
 }
 
 func (s *sealer) indexOf(e *encoded) (out [indexSize]byte) {

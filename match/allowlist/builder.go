@@ -37,9 +37,18 @@ type Issue struct {
 
 // BuildConfig says what a list is built with.
 type BuildConfig struct {
-	Secret  *GenerationSecret
+	Secret *GenerationSecret
+	// Key signs the statement; nil leaves it without a signature, for a list
+	// that is published through the update repository.
 	Key     ed25519.PrivateKey
 	Version uint64
+	Airport string // IATA code; empty for a list of the whole fleet
+	// Revoked is the number of the newest revocation that the rows take into
+	// account: whoever it took off and the rows hold again is on the list.
+	Revoked uint64
+	// Base is the version of the same generation before this one. Its sets keep
+	// their numbers, so that a small delta leads from it to this one.
+	Base    *Table
 	Issued  time.Time
 	Expires time.Time
 	// Specimens allows documents of ICAO's specimen state UTO.
@@ -84,6 +93,7 @@ type Builder struct {
 	group    *errgroup.Group
 	groupCtx context.Context
 	spills   spills
+	kinds    uint32 // of match keys
 	sum      Summary
 }
 
@@ -125,6 +135,9 @@ func NewBuilder(ctx context.Context, dir string, cfg BuildConfig) (*Builder, err
 		sum: Summary{Generation: cfg.Secret.Generation, Version: cfg.Version,
 			Issued: cfg.Issued, Expires: cfg.Expires},
 	}
+	if err := b.seed(cfg.Base); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(temp))
+	}
 	b.group, b.groupCtx = errgroup.WithContext(ctx)
 	workers, jobs := runtime.GOMAXPROCS(0), b.jobs
 	limit := max(int(cfg.Memory/int64(workers)/recordSize), batchSize)
@@ -146,8 +159,12 @@ func (c *BuildConfig) check() error {
 		c.Progress = func(string, uint64, uint64) {}
 	}
 	switch {
-	case c.Secret == nil || len(c.Key) != ed25519.PrivateKeySize:
-		return errors.New("build list: secret or signing key is missing")
+	case c.Secret == nil || c.Key != nil && len(c.Key) != ed25519.PrivateKeySize:
+		return errors.New("build list: the secret is missing, or the signing key is none")
+	case checkAirport(c.Airport) != nil:
+		return fmt.Errorf("build list: %w", checkAirport(c.Airport))
+	case c.Base != nil && (c.Base.st.Generation != c.Secret.Generation || c.Base.st.Version >= c.Version):
+		return fmt.Errorf("build list: the base is generation %d version %d: it must be an older version of the same generation", c.Base.st.Generation, c.Base.st.Version)
 	case c.Secret.Generation == 0 || c.Version == 0:
 		return errors.New("build list: generation and version begin at 1")
 	case c.Issued.Unix() <= 0 || c.Expires.Unix() > math.MaxUint32 || !c.Expires.After(c.Issued):
@@ -157,6 +174,23 @@ func (c *BuildConfig) check() error {
 	case c.Issued.Sub(c.Secret.Began) > MaxGenerationAge:
 		return fmt.Errorf("build list: generation %d began on %s and serves 30 days at most; begin generation %d",
 			c.Secret.Generation, c.Secret.Began.Format(time.DateOnly), c.Secret.Generation+1)
+	}
+	return nil
+}
+
+// seed takes over the sets of the version before, numbers and all.
+func (b *Builder) seed(base *Table) error {
+	if base == nil {
+		return nil
+	}
+	for n := range base.head.sets {
+		set, err := base.set(uint32(n))
+		if err != nil {
+			return fmt.Errorf("build list: base: %w", err)
+		}
+		if number, err := b.sets.number(set); err != nil || uint64(number) != n {
+			return fmt.Errorf("build list: %w: base: set %d is not what it should be", ErrDamaged, n)
+		}
 	}
 	return nil
 }
@@ -226,7 +260,7 @@ func (b *Builder) check(row Row) (job, error) {
 	if err != nil {
 		return job{}, err
 	}
-	if !b.known[doc.Issuer] {
+	if doc.Number != "" && !b.known[doc.Issuer] {
 		return job{}, fieldError("issuer", "is no state or organisation that issues documents (ICAO 9303-3 section 5)")
 	}
 	from, until := row.From.Unix(), row.Until.Unix()
@@ -244,7 +278,12 @@ func (b *Builder) check(row Row) (job, error) {
 	if err != nil {
 		return job{}, err
 	}
-	return job{doc: doc.encode(), body: body{
+	e := doc.encode()
+	b.kinds |= 1 << e.b[0]
+	if b.kinds&(1<<kindPerson) != 0 && len(b.sets.order) > maxPersonSets {
+		return job{}, fmt.Errorf("build list: %w; leave names out or narrow the list", errTooManySets)
+	}
+	return job{doc: e, body: body{
 		from: uint32(from), until: uint32(until), set: number, answer: row.Answer, priority: row.Priority,
 	}}, nil
 }
@@ -294,14 +333,21 @@ func (b *Builder) Finish(ctx context.Context) (Summary, error) {
 
 // write makes the three files in an empty folder.
 func (b *Builder) write(ctx context.Context, out string) error {
-	w := tableWriter{b: b, ctx: ctx}
-	st, err := w.write(filepath.Join(out, TableFile))
+	st, err := b.writeTable(ctx, filepath.Join(out, TableFile))
 	if err != nil {
 		return err
 	}
 	b.sum.Entries, b.sum.Sets, b.sum.Root, b.sum.Bytes = st.Entries, uint64(len(b.sets.order)), hex.EncodeToString(st.Root[:]), st.fileSize()
-	if err := os.WriteFile(filepath.Join(out, StatementFile), st.Sign(b.cfg.Key), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(out, StatementFile), b.sealed(st), 0o644); err != nil {
 		return err
 	}
 	return b.cfg.Secret.Write(filepath.Join(out, SecretFile))
+}
+
+// sealed gives the bytes of the statement, signed if there is a key.
+func (b *Builder) sealed(st Statement) []byte {
+	if b.cfg.Key == nil {
+		return st.Marshal()
+	}
+	return st.Sign(b.cfg.Key)
 }

@@ -105,7 +105,7 @@ func TestBuilderRefusesItsConfiguration(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "list")
 	for name, change := range map[string]func(*BuildConfig){
 		"no secret":               func(c *BuildConfig) { c.Secret = nil },
-		"no key":                  func(c *BuildConfig) { c.Key = nil },
+		"half a key":              func(c *BuildConfig) { c.Key = c.Key[:32] },
 		"generation 0":            func(c *BuildConfig) { c.Secret.Generation = 0 },
 		"version 0":               func(c *BuildConfig) { c.Version = 0 },
 		"expires before issue":    func(c *BuildConfig) { c.Expires = c.Issued },

@@ -19,7 +19,7 @@ func TestEntryByTheDescription(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d, err := Document{" vnm", "I-D", "0010 9900 0001"}.normalise()
+	d, err := Document{Issuer: " vnm", Type: "I-D", Number: "0010 9900 0001"}.normalise()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,17 +95,21 @@ func TestBodiesThatRefuse(t *testing.T) {
 	}
 }
 
+func byNumber(issuer, kind, number string) Document {
+	return Document{Issuer: issuer, Type: kind, Number: number}
+}
+
 // No two documents have one encoding, whatever their fields.
 func TestEncodingIsInjective(t *testing.T) {
 	seen := map[string]Document{}
-	for _, d := range []Document{{"D", "P", "A1"}, {"D", "PA", "1"}, {"DP", "A", "1"}, {"D", "P", "A"}, {"FRA", "P", "A1"}, {"FR", "A", "PA1"}} {
+	for _, d := range []Document{byNumber("D", "P", "A1"), byNumber("D", "PA", "1"), byNumber("DP", "A", "1"), byNumber("D", "P", "A"), byNumber("FRA", "P", "A1"), byNumber("FR", "A", "PA1")} {
 		e := d.encode()
 		if other, ok := seen[string(e.b[:e.n])]; ok {
 			t.Errorf("%v and %v have one encoding", d, other)
 		}
 		seen[string(e.b[:e.n])] = d
 	}
-	longest, err := Document{"VNM", "PP", "123456789012345678901234"}.normalise()
+	longest, err := Document{Issuer: "VNM", Type: "PP", Number: "123456789012345678901234"}.normalise()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,19 +120,19 @@ func TestEncodingIsInjective(t *testing.T) {
 
 func TestNormalise(t *testing.T) {
 	for _, c := range []struct{ in, want Document }{
-		{Document{"D<<", "P<", "C01X00T47"}, Document{"D", "P", "C01X00T47"}},
-		{Document{"DEU", "p", "c01 x00-t47"}, Document{"D", "P", "C01X00T47"}},
-		{Document{"VNM", "ID", "001099000001"}, Document{"VNM", "ID", "001099000001"}},
-		{Document{"VNM", "P", "B1234567"}, Document{"VNM", "P", "B1234567"}},
+		{Document{Issuer: "D<<", Type: "P<", Number: "C01X00T47"}, Document{Issuer: "D", Type: "P", Number: "C01X00T47"}},
+		{Document{Issuer: "DEU", Type: "p", Number: "c01 x00-t47"}, Document{Issuer: "D", Type: "P", Number: "C01X00T47"}},
+		{Document{Issuer: "VNM", Type: "ID", Number: "001099000001"}, Document{Issuer: "VNM", Type: "ID", Number: "001099000001"}},
+		{Document{Issuer: "VNM", Type: "P", Number: "B1234567"}, Document{Issuer: "VNM", Type: "P", Number: "B1234567"}},
 	} {
 		if got, err := c.in.normalise(); err != nil || got != c.want {
 			t.Errorf("%v: %v, %v", c.in, got, err)
 		}
 	}
 	for _, d := range []Document{
-		{}, {"VNM", "ID", ""}, {"", "ID", "001099000001"}, {"VNM", "", "001099000001"}, {"VNM", "ID", "099000001"},
-		{"VNM", "I", "099000001"}, {"VNM", "ID", "00109900000A"}, {"V1M", "ID", "001099000001"}, {"VNMM", "ID", "001099000001"},
-		{"VNM", "1D", "001099000001"}, {"FRA", "P", "Ä1"}, {"FRA", "P", "1234567890123456789012345"}, {"FRA", "P", "12\x0034"},
+		{}, byNumber("VNM", "ID", ""), byNumber("", "ID", "001099000001"), byNumber("VNM", "", "001099000001"), byNumber("VNM", "ID", "099000001"),
+		byNumber("VNM", "I", "099000001"), byNumber("VNM", "ID", "00109900000A"), byNumber("V1M", "ID", "001099000001"), byNumber("VNMM", "ID", "001099000001"),
+		byNumber("VNM", "1D", "001099000001"), byNumber("FRA", "P", "Ä1"), byNumber("FRA", "P", "1234567890123456789012345"), byNumber("FRA", "P", "12\x0034"),
 	} {
 		if _, err := d.normalise(); err == nil {
 			t.Errorf("%q accepted", d)

@@ -171,7 +171,7 @@ func TestAddRejects(t *testing.T) {
 		"no gate":       func(r *Row) { r.Gates = nil },
 		"empty gate":    func(r *Row) { r.Gates = []string{""} },
 		"zero times":    func(r *Row) { r.From, r.Until = time.Time{}, time.Time{} },
-		"unknown state": func(r *Row) { r.Document = Document{"XYZ", "P", "A1"} },
+		"unknown state": func(r *Row) { r.Document = byNumber("XYZ", "P", "A1") },
 		"no document":   func(r *Row) { r.Document = Document{} },
 		"joined names":  func(r *Row) { r.Gates = []string{"G1\x02G2"} },
 	} {
@@ -182,7 +182,7 @@ func TestAddRejects(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r := row(Document{"FRA", "P", "A1"})
+		r := row(byNumber("FRA", "P", "A1"))
 		change(&r)
 		var field *FieldError
 		if err := b.Add(r, 5); !errors.As(err, &field) || len(issues) != 1 || issues[0].Line != 5 {

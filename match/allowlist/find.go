@@ -24,26 +24,39 @@ type Entry struct {
 // None is no error. A malformed document is a *FieldError; everything else that
 // fails means that the table cannot be believed.
 func (t *Table) Find(d Document) ([]Entry, error) {
-	if t.sealers == nil {
-		return nil, errors.New("the list was opened without its secret and cannot be asked")
-	}
 	d, err := d.normalise()
 	if err != nil {
 		return nil, err
 	}
-	e := d.encode()
+	var out []Entry
+	err = t.withSealer(func(s *sealer) error {
+		e := d.encode()
+		out, err = t.find(s, &e, s.indexOf(&e), nil)
+		return err
+	})
+	return out, err
+}
+
+// withSealer lends a sealer.
+func (t *Table) withSealer(use func(*sealer) error) error {
+	if t.sealers == nil {
+		return errors.New("the list was opened without its secret and cannot be asked")
+	}
 	s := t.sealers.Get().(*sealer)
 	defer t.sealers.Put(s)
-	index := s.indexOf(&e)
-	sealed, err := t.sealed(index)
+	return use(s)
+}
+
+// find appends the entries of a document to out.
+func (t *Table) find(s *sealer, e *encoded, index [indexSize]byte, out []Entry) ([]Entry, error) {
+	sealed, err := t.sealed(s, index)
 	if err != nil || len(sealed) == 0 {
-		return nil, err
+		return out, err
 	}
-	block, err := s.block(&e)
+	block, err := s.block(e)
 	if err != nil {
 		return nil, err
 	}
-	var out []Entry
 	for ; len(sealed) > 0; sealed = sealed[bodySize:] {
 		b, err := open(block, sealed)
 		if err != nil {
@@ -61,13 +74,15 @@ func (t *Table) Find(d Document) ([]Entry, error) {
 	return out, nil
 }
 
-// sealed gives the bodies of every entry with the index, one after another.
-func (t *Table) sealed(index [indexSize]byte) ([]byte, error) {
+// sealed gives the bodies of every entry with the index, one after another. It
+// reads into the sealer's page: a page of entries is proven each time from the
+// very bytes that are used.
+func (t *Table) sealed(s *sealer, index [indexSize]byte) ([]byte, error) {
 	lo, hi, err := t.slot(bucket(index[:], t.geo.bucketBits))
 	if err != nil || lo == hi {
 		return nil, err
 	}
-	var p page
+	p := &s.page
 	first, last := lo/perPage, (hi-1)/perPage
 	at := ^uint64(0) // the page that p holds
 	load := func(no uint64) error {
@@ -75,7 +90,7 @@ func (t *Table) sealed(index [indexSize]byte) ([]byte, error) {
 			return nil
 		}
 		at = no
-		return t.readProven(t.geo.entries.first+no, &p)
+		return t.readProven(t.geo.entries.first+no, p)
 	}
 	// The first page whose last entry of the bucket is not before the index.
 	for first < last {
@@ -84,7 +99,7 @@ func (t *Table) sealed(index [indexSize]byte) ([]byte, error) {
 			return nil, err
 		}
 		end := min(hi-mid*perPage, perPage)
-		if bytes.Compare(indexAt(&p, end-1), index[:]) < 0 {
+		if bytes.Compare(indexAt(p, end-1), index[:]) < 0 {
 			first = mid + 1
 		} else {
 			last = mid
@@ -97,9 +112,9 @@ func (t *Table) sealed(index [indexSize]byte) ([]byte, error) {
 		}
 		begin, end := max(lo, no*perPage)-no*perPage, min(hi-no*perPage, perPage)
 		i := begin + uint64(sort.Search(int(end-begin), func(i int) bool {
-			return bytes.Compare(indexAt(&p, begin+uint64(i)), index[:]) >= 0
+			return bytes.Compare(indexAt(p, begin+uint64(i)), index[:]) >= 0
 		}))
-		for ; i < end && [indexSize]byte(indexAt(&p, i)) == index; i++ {
+		for ; i < end && [indexSize]byte(indexAt(p, i)) == index; i++ {
 			out = append(out, p[i*entrySize+indexSize:(i+1)*entrySize]...)
 		}
 		if i < end {

@@ -45,7 +45,7 @@ func (s *Store) Follow(ctx context.Context, from string, every time.Duration, cl
 
 // final says whether trying the same files again is in vain.
 func final(err error) bool {
-	for _, why := range []error{ErrDamaged, ErrUnsigned, ErrExpired, ErrRegress, ErrSecret} {
+	for _, why := range []error{ErrDamaged, ErrUnsigned, ErrExpired, ErrRegress, ErrSecret, ErrAirport} {
 		if errors.Is(err, why) {
 			return true
 		}

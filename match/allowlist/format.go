@@ -21,7 +21,7 @@ const (
 	slotFan   = pageSize / slotSize
 
 	// Layout is the version of the layout that this package writes and reads.
-	Layout = 1
+	Layout = 2
 
 	maxEntries    = 1<<32 - 1
 	maxSets       = 1 << 22
@@ -48,6 +48,7 @@ type header struct {
 	entries    uint64
 	sets       uint64
 	setPages   uint64
+	kinds      uint32   // of match keys in the table: bit n for kind n
 	check      [16]byte // proves that a secret belongs to the table
 }
 
@@ -64,6 +65,7 @@ func (h *header) marshal() *page {
 	be.PutUint64(p[40:], h.sets)
 	be.PutUint64(p[48:], h.setPages)
 	copy(p[56:72], h.check[:])
+	be.PutUint32(p[72:], h.kinds)
 	return &p
 }
 
@@ -83,15 +85,36 @@ func parseHeader(p *page) (header, error) {
 		sets:       be.Uint64(p[40:]),
 		setPages:   be.Uint64(p[48:]),
 		check:      [16]byte(p[56:72]),
+		kinds:      be.Uint32(p[72:]),
 	}
 	if h.entries > maxEntries || h.sets > maxSets || h.setPages > h.sets {
 		return header{}, errors.New("the table's header states impossible counts")
+	}
+	if h.kinds&^uint32(knownKinds) != 0 {
+		return header{}, errors.New("the table holds kinds of match keys that this program does not know; update it")
+	}
+	if h.has(kindPerson) && h.sets > maxPersonSets {
+		return header{}, errTooManySets
 	}
 	if *h.marshal() != *p {
 		return header{}, errors.New("the table's header holds bytes that its layout does not know")
 	}
 	return h, nil
 }
+
+// knownKinds are the kinds of match keys of this layout. A kiosk that could not
+// ask for one might miss a refusal under it.
+const knownKinds = 1<<kindNumber | 1<<kindSignature | 1<<kindPerson
+
+// maxPersonSets is how many sets a table with persons may have: a kiosk looks
+// through them for the flights of its gate.
+const maxPersonSets = 1 << 16
+
+var errFull = fmt.Errorf("more than %d entries do not fit into one list", uint64(maxEntries))
+
+var errTooManySets = fmt.Errorf("a list with names has more than %d combinations of flights and gates", maxPersonSets)
+
+func (h *header) has(kind uint) bool { return h.kinds&(1<<kind) != 0 }
 
 // region is a run of pages.
 type region struct{ first, pages uint64 }

@@ -38,7 +38,7 @@ func testConfig(generation uint32, version uint64) BuildConfig {
 }
 
 // vnm is a made-up Vietnamese identity card.
-func vnm(n int) Document { return Document{"VNM", "ID", fmt.Sprintf("%012d", n)} }
+func vnm(n int) Document { return Document{Issuer: "VNM", Type: "ID", Number: fmt.Sprintf("%012d", n)} }
 
 // row allows a document at one gate around testNow.
 func row(d Document) Row {

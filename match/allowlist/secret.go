@@ -53,6 +53,19 @@ func (s *GenerationSecret) Write(path string) error {
 	return durable.WriteFile(path, s.encode(), 0o600)
 }
 
+// Reveal gives the secret's file, to be sealed for a kiosk or kept by a TPM.
+// ParseSecret reads it.
+func (s *GenerationSecret) Reveal() []byte { return s.encode() }
+
+// ParseSecret reads what Reveal gave.
+func ParseSecret(b []byte) (*GenerationSecret, error) {
+	s, err := parseSecret(string(b))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrSecret, err)
+	}
+	return s, nil
+}
+
 func (s *GenerationSecret) encode() []byte {
 	return fmt.Appendf(nil, "%s\ngeneration %d\nbegan %s\nsecret %s\n",
 		secretTitle, s.Generation, s.Began.Format(time.RFC3339), hex.EncodeToString(s.value[:]))

@@ -43,8 +43,8 @@ func (s Set) normalise() (Set, error) {
 	}
 	flights := make([]string, 0, len(s.Flights))
 	for _, f := range s.Flights {
-		f = squeeze(f)
-		if len(f) < 3 || len(f) > maxFlightName || !only(f, isAlphanumeric) {
+		f = normalFlight(f)
+		if !isFlight(f) {
 			return s, fieldError("flights", "holds no flight number like VN123")
 		}
 		flights = append(flights, f)

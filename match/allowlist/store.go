@@ -1,7 +1,6 @@
 package allowlist
 
 import (
-	"context"
 	"crypto/ed25519"
 	"errors"
 	"fmt"
@@ -21,43 +20,62 @@ const clockSkew = 5 * time.Minute
 
 // Options of a Store.
 type Options struct {
-	Keys []ed25519.PublicKey // who may sign lists; none refuses every list
-	Log  *slog.Logger
+	Keys []ed25519.PublicKey // who may sign lists that carry a signature of their own; none refuses those
+	// Airport is the IATA code of the kiosk's airport: a list for another one
+	// is refused. Empty takes any.
+	Airport string
+	// Secret gives the secret of a generation where lists do not bring it as a
+	// file: from a TPM or a credential bound to the machine. Nil: list.key.
+	Secret func(generation uint32) (*GenerationSecret, error)
+	// Prove is asked about the statement in force at start, when it carries no
+	// signature of its own: whether the update repository's metadata still
+	// vouches for it. Nil: the store's mark alone does.
+	Prove func(statement []byte) error
+	Log   *slog.Logger
 }
 
 // Store holds the list in force in a folder of its own and answers from it.
-// It implements gate.Allowlist. Look-ups go on while a list is loaded; a list
-// that is refused changes nothing.
+// It implements gate.Allowlist. Look-ups go on while a list is loaded or a
+// delta merged; a list that is refused changes nothing.
 //
 // The folder holds the file "mark", which remembers the newest list that was
-// ever in force, and that list in a folder of its own.
+// ever in force, that list and the one before it in a folder each, and the
+// revocations.
 type Store struct {
 	dir  string
-	keys []ed25519.PublicKey
+	opts Options
 	log  *slog.Logger
 
-	loading sync.Mutex // held by Load: one at a time; guards mark
-	mark    mark
+	loading  sync.Mutex // held while a list is brought into force: one at a time
+	revoking sync.Mutex // held while revocations are: they wait for no list
+	marking  sync.Mutex // held while the mark is written; guards it
+	mark     mark
+	reached  func(step string) // after every step of that which a power cut may follow; nil but in tests
 
 	mu      sync.RWMutex // guards what follows; readers hold it while they read pages
 	table   *Table       // nil: no list is in force
 	code    gate.Code    // why there is none
 	problem string       // of the last load, or of the list in force
 	rotten  bool         // a page of the list in force could not be proven
+	revoked revoked
 }
 
-// OpenStore opens the folder, making it when it is absent, and the list that
-// was in force when it was last used. A list that cannot be opened any more is
-// no error: Lookup answers ListUnavailable, Status says why, and the same list
-// may be loaded again. Only one Store may use a folder.
+// OpenStore opens the folder, making it when it is absent, the revocations, and
+// the list that was in force when it was last used, without reading that. A
+// list that cannot be opened any more is no error: Lookup answers
+// ListUnavailable, Status says why, and the same list may be loaded again. Only
+// one Store may use a folder.
 func OpenStore(dir string, opts Options) (*Store, error) {
 	if opts.Log == nil {
 		return nil, errors.New("open allowlist: no logger")
 	}
+	if err := checkAirport(opts.Airport); err != nil {
+		return nil, fmt.Errorf("open allowlist: %w", err)
+	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("open allowlist: %w", err)
 	}
-	s := &Store{dir: dir, keys: opts.Keys, log: opts.Log, code: gate.CodeListAbsent}
+	s := &Store{dir: dir, opts: opts, log: opts.Log, code: gate.CodeListAbsent}
 	var err error
 	if s.mark, err = readMark(dir); err != nil {
 		return nil, err
@@ -65,12 +83,15 @@ func OpenStore(dir string, opts Options) (*Store, error) {
 	if err := errors.Join(durable.RemoveTemps(dir), s.sweep()); err != nil {
 		return nil, fmt.Errorf("open allowlist: %w", err)
 	}
+	s.openRevocations()
 	if s.mark.none() {
 		return s, nil
 	}
-	table, err := s.openFolder(s.mark.path(dir))
-	if err == nil && table.st.Root != s.mark.root() {
-		err = errors.Join(fmt.Errorf("%w: it is not the list that was in force", ErrDamaged), table.Close())
+	table, err := s.openFolder(s.mark.path(dir), s.mark.listID)
+	if err == nil && s.opts.Prove != nil && table.st.KeyID == [8]byte{} {
+		if err = s.opts.Prove(table.st.Marshal()); err != nil {
+			err = errors.Join(fmt.Errorf("%w: the update repository does not vouch for it: %w", ErrUnsigned, err), table.Close())
+		}
 	}
 	if err != nil {
 		if s.problem = err.Error(); errors.Is(err, ErrDamaged) {
@@ -83,84 +104,54 @@ func OpenStore(dir string, opts Options) (*Store, error) {
 	return s, nil
 }
 
-// openFolder opens a list together with its secret.
-func (s *Store) openFolder(dir string) (*Table, error) {
+// openFolder opens a list together with its secret. It must be the one that id
+// names; a statement with a signature must have a good one besides.
+func (s *Store) openFolder(dir string, id listID) (*Table, error) {
+	raw, err := readSmall(filepath.Join(dir, StatementFile), statementSize)
+	if err != nil {
+		return nil, fmt.Errorf("read list statement: %w", err)
+	}
+	var st Statement
+	if len(raw) == statementBody {
+		st, err = ParseProven(raw)
+	} else {
+		st, err = VerifyStatement(raw, s.opts.Keys)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if idOf(st) != id {
+		return nil, fmt.Errorf("%w: it is not the list that was in force", ErrDamaged)
+	}
+	secret, err := s.secret(dir, st.Generation)
+	if err != nil {
+		return nil, err
+	}
+	return openTable(dir, st, secret)
+}
+
+// secret of the list in a folder.
+func (s *Store) secret(dir string, generation uint32) (*GenerationSecret, error) {
 	secret, err := ReadSecret(filepath.Join(dir, SecretFile))
+	if errors.Is(err, os.ErrNotExist) && s.opts.Secret != nil {
+		if secret, err = s.opts.Secret(generation); err == nil && secret == nil {
+			err = fmt.Errorf("%w: there is none for generation %d", ErrSecret, generation)
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read list secret: %w", err)
 	}
-	return Open(dir, s.keys, secret)
+	return secret, nil
 }
 
-// Load takes the list in the folder from into force: it copies it, proves
-// every page, remembers it on disk, and then swaps it in under the readers.
-// Whatever is wrong, the list in force stays, and Status says what it was. It
-// needs room for a second list.
-func (s *Store) Load(ctx context.Context, from string, at gate.TrustedTime) error {
-	s.loading.Lock()
-	defer s.loading.Unlock()
-	st, err := s.load(ctx, from, at)
-	if err != nil {
-		s.mu.Lock()
-		s.problem = err.Error()
-		s.mu.Unlock()
-		return fmt.Errorf("load list from %s: %w", from, err)
+// InForce gives the statement of the list in force; false when there is none.
+func (s *Store) InForce() (Statement, bool) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.table == nil {
+		return Statement{}, false
 	}
-	s.log.Info("list in force", "generation", st.Generation, "version", st.Version, "entries", st.Entries, "expires", st.Expires)
-	return nil
-}
-
-func (s *Store) load(ctx context.Context, from string, at gate.TrustedTime) (Statement, error) {
-	raw, err := readSmall(filepath.Join(from, StatementFile), statementSize)
-	if err != nil {
-		return Statement{}, err
-	}
-	st, err := VerifyStatement(raw, s.keys)
-	if err != nil {
-		return st, err
-	}
-	if err := s.timely(st, at); err != nil {
-		return st, err
-	}
-	if s.mark.same(st) && s.sound() {
-		s.mu.Lock()
-		s.problem = ""
-		s.mu.Unlock()
-		return st, nil
-	}
-	if err := s.mark.admits(st); err != nil {
-		return st, err
-	}
-	next := markOf(st)
-	temp, err := durable.MkdirTemp(next.path(s.dir))
-	if err != nil {
-		return st, err
-	}
-	table, err := s.stage(ctx, from, temp, st, raw)
-	if err != nil {
-		return st, errors.Join(err, os.RemoveAll(temp))
-	}
-	if err := s.commit(temp, next); err != nil {
-		return st, errors.Join(err, table.Close(), os.RemoveAll(temp))
-	}
-	s.swap(table)
-	if err := s.sweep(); err != nil {
-		s.log.Warn("an old list could not be removed", "error", err)
-	}
-	return st, nil
-}
-
-// timely judges a statement by the kiosk's clock.
-func (s *Store) timely(st Statement, at gate.TrustedTime) error {
-	switch {
-	case !at.Trusted:
-		return fmt.Errorf("%w: its age cannot be judged; restore time synchronisation", ErrClock)
-	case !at.Now.Before(st.Expires):
-		return fmt.Errorf("%w on %s; push a current list", ErrExpired, st.Expires.Format(time.RFC3339))
-	case at.Now.Add(clockSkew).Before(st.Issued):
-		return fmt.Errorf("%w: it is issued on %s; look at the kiosk's clock and at central's", ErrTooNew, st.Issued.Format(time.RFC3339))
-	}
-	return nil
+	return s.table.st, true
 }
 
 // sound says whether the list in force has shown no damage.
@@ -168,39 +159,6 @@ func (s *Store) sound() bool {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return s.table != nil && !s.rotten
-}
-
-// stage copies a list and proves the copy, every page of it.
-func (s *Store) stage(ctx context.Context, from, temp string, st Statement, signed []byte) (*Table, error) {
-	if err := os.WriteFile(filepath.Join(temp, StatementFile), signed, 0o600); err != nil {
-		return nil, err
-	}
-	if err := copyFile(ctx, filepath.Join(from, SecretFile), filepath.Join(temp, SecretFile), maxSecretFile); err != nil {
-		return nil, err
-	}
-	if err := copyFile(ctx, filepath.Join(from, TableFile), filepath.Join(temp, TableFile), st.fileSize()); err != nil {
-		return nil, err
-	}
-	table, err := s.openFolder(temp)
-	if err != nil {
-		return nil, err
-	}
-	if err := table.Verify(ctx); err != nil {
-		return nil, errors.Join(err, table.Close())
-	}
-	return table, nil
-}
-
-// commit makes the staged list the one that a restart opens.
-func (s *Store) commit(temp string, next mark) error {
-	if err := durable.CommitFolder(temp, next.path(s.dir)); err != nil {
-		return err
-	}
-	if err := next.write(s.dir); err != nil {
-		return err
-	}
-	s.mark = next
-	return nil
 }
 
 // swap puts a table into force. It waits for the look-ups that are under way,

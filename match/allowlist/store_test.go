@@ -116,8 +116,8 @@ func TestRefusedListLeavesTheOld(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(entries) != 2 {
-		t.Errorf("the folder holds %v, want the mark and one list", entries)
+	if len(entries) != 3 {
+		t.Errorf("the folder holds %v, want the mark, the list in force and the one before", entries)
 	}
 }
 

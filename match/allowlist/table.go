@@ -7,6 +7,7 @@ import (
 	"io"
 	"path/filepath"
 	"sync"
+	"time"
 )
 
 // Table is one opened list. Its methods may be called from many goroutines,
@@ -18,6 +19,12 @@ type Table struct {
 	f       source
 	cache   *pageCache
 	sealers *sync.Pool // nil without a secret
+	flights struct {   // of the gate that was asked for last
+		sync.Mutex
+		gate  string
+		all   []string
+		known bool
+	}
 }
 
 // source is what a table reads from: positioned reads, so that a bad sector is
@@ -40,6 +47,11 @@ func Open(dir string, keys []ed25519.PublicKey, secret *GenerationSecret) (*Tabl
 	if err != nil {
 		return nil, err
 	}
+	return openTable(dir, st, secret)
+}
+
+// openTable opens the table in dir against a statement that is proven.
+func openTable(dir string, st Statement, secret *GenerationSecret) (*Table, error) {
 	path := filepath.Join(dir, TableFile)
 	f, info, err := openRegular(path)
 	if err != nil {
@@ -79,6 +91,10 @@ func newTable(st Statement, f source, secret *GenerationSecret) (*Table, error) 
 	keys, err := secret.derive()
 	if err != nil {
 		return nil, err
+	}
+	if age := st.Issued.Sub(secret.Began); age > MaxGenerationAge {
+		return nil, fmt.Errorf("%w: generation %d began on %s and serves 30 days at most; build the list under the next one",
+			ErrSecret, secret.Generation, secret.Began.Format(time.DateOnly))
 	}
 	if secret.Generation != st.Generation || keys.check != h.check {
 		return nil, fmt.Errorf("%w: %s is not that of generation %d; copy all three files of the list", ErrSecret, SecretFile, st.Generation)

@@ -1,8 +1,8 @@
 package allowlist
 
 import (
-	"bufio"
 	"crypto/sha256"
+	"io"
 )
 
 // First bytes of what is hashed: a data page can never stand for a node.
@@ -25,9 +25,10 @@ func nodeHash(level int, p *page) [hashSize]byte {
 	return sha256.Sum256(b[:])
 }
 
-// writeTree writes the node pages over the hashes of the data pages and gives
-// the root.
-func writeTree(w *bufio.Writer, hashes [][hashSize]byte) ([hashSize]byte, error) {
+// writeTree writes the node pages over the hashes of the data pages behind
+// those and gives the root.
+func writeTree(f io.WriterAt, hashes [][hashSize]byte) ([hashSize]byte, error) {
+	at := int64(len(hashes)) * pageSize
 	for level := 0; ; level++ {
 		above := make([][hashSize]byte, 0, ceilDiv(uint64(len(hashes)), fan))
 		for first := 0; first < len(hashes); first += fan {
@@ -36,9 +37,10 @@ func writeTree(w *bufio.Writer, hashes [][hashSize]byte) ([hashSize]byte, error)
 				copy(p[(i-first)*hashSize:], hashes[i][:])
 			}
 			above = append(above, nodeHash(level, &p))
-			if _, err := w.Write(p[:]); err != nil {
+			if _, err := f.WriteAt(p[:], at); err != nil {
 				return [hashSize]byte{}, err
 			}
+			at += pageSize
 		}
 		if len(above) == 1 {
 			return above[0], nil

@@ -1,91 +1,58 @@
 package allowlist
 
 import (
-	"bufio"
 	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
 )
 
-// tableWriter writes a table front to back; only the header, which holds the
-// counts, is written last.
-type tableWriter struct {
-	b      *Builder
-	ctx    context.Context
-	w      *bufio.Writer
-	hashes [][hashSize]byte // of the data pages written so far
-
-	entries page // under construction
-	n       uint64
-	starts  []uint32 // bucket index for fineBits
-	fine    uint
+// listWriter makes a table out of a Builder's runs.
+type listWriter struct {
+	b   *Builder
+	ctx context.Context
+	*tableWriter
 }
 
 // write gives the statement, not yet signed.
-func (w *tableWriter) write(path string) (Statement, error) {
+func (b *Builder) writeTable(ctx context.Context, path string) (Statement, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
 		return Statement{}, err
 	}
-	st, err := w.writeTo(f)
+	st, err := b.writeTo(ctx, f)
 	return st, errors.Join(err, f.Close())
 }
 
-func (w *tableWriter) writeTo(f *os.File) (Statement, error) {
-	w.w = bufio.NewWriterSize(f, 1<<20)
-	if err := w.page(new(page)); err != nil { // the header's place
-		return Statement{}, err
-	}
-	dir, data := w.b.sets.layOut()
-	for _, p := range append(dir, data...) {
-		if err := w.page(p); err != nil {
-			return Statement{}, err
-		}
-	}
-	if err := w.merge(); err != nil {
-		return Statement{}, err
-	}
-	h := header{generation: w.b.cfg.Secret.Generation, version: w.b.cfg.Version, entries: w.n,
-		sets: uint64(len(w.b.sets.order)), setPages: uint64(len(data)), check: w.b.keys.check}
-	if err := w.index(); err != nil {
-		return Statement{}, err
-	}
-	first := h.marshal()
-	w.hashes[0] = leafHash(first)
-	root, err := writeTree(w.w, w.hashes)
+func (b *Builder) writeTo(ctx context.Context, f *os.File) (Statement, error) {
+	t, err := newTableWriter(ctx, f, b.sets, bucketBits(b.spills.count))
+	defer t.close()
 	if err != nil {
 		return Statement{}, err
 	}
-	if err := w.w.Flush(); err != nil {
+	w := listWriter{b, ctx, t}
+	if err := w.merge(); err != nil {
 		return Statement{}, err
 	}
-	if _, err := f.WriteAt(first[:], 0); err != nil {
+	root, pages, err := w.finish(header{generation: b.cfg.Secret.Generation, version: b.cfg.Version, kinds: b.kinds, check: b.keys.check})
+	if err != nil {
 		return Statement{}, err
 	}
-	return Statement{Generation: h.generation, Version: h.version, Issued: w.b.cfg.Issued, Expires: w.b.cfg.Expires,
-		Entries: w.n, DataPages: uint64(len(w.hashes)), Root: root}, nil
-}
-
-func (w *tableWriter) page(p *page) error {
-	w.hashes = append(w.hashes, leafHash(p))
-	_, err := w.w.Write(p[:])
-	return err
+	return Statement{Generation: b.cfg.Secret.Generation, Version: b.cfg.Version, Issued: b.cfg.Issued, Expires: b.cfg.Expires,
+		Revoked: b.cfg.Revoked, Airport: b.cfg.Airport, Entries: w.n, DataPages: pages, Root: root}, nil
 }
 
 // merge writes the entries of all runs in order. Records with the same index
 // belong to one document: repeated entries are merged into the first line's,
 // and a document with too many is rejected as a whole, since dropping some
 // could drop a refusal.
-func (w *tableWriter) merge() error {
+func (w *listWriter) merge() error {
 	m, err := w.b.spills.merge()
 	if err != nil {
 		return err
 	}
 	total := w.b.spills.count
-	w.fine = bucketBits(total)
 	var group []record // distinct entries of one document
 	flooded := false   // the document has too many
 	for done := uint64(0); ; done++ {
@@ -120,65 +87,26 @@ func (w *tableWriter) merge() error {
 	}
 }
 
-func (w *tableWriter) duplicate(r, first *record) {
+func (w *listWriter) duplicate(r, first *record) {
 	w.b.sum.Duplicates++
 	w.b.cfg.Report(Issue{Line: r.line(), Reason: fmt.Sprintf("says the same as line %d", first.line()), Duplicate: true})
 }
 
-func (w *tableWriter) tooMany(r *record) {
+func (w *listWriter) tooMany(r *record) {
 	w.b.sum.Rejected++
 	w.b.cfg.Report(Issue{Line: r.line(), Field: "number", Reason: fmt.Sprintf("has more than %d different entries; all of them are left out", maxPerKey)})
 }
 
 // flush writes the entries of one document.
-func (w *tableWriter) flush(group []record, flooded bool) error {
+func (w *listWriter) flush(group []record, flooded bool) error {
 	for i := range group {
 		if flooded {
 			w.tooMany(&group[i])
 			continue
 		}
-		if w.n == maxEntries {
-			return fmt.Errorf("more than %d entries do not fit into one list", uint64(maxEntries))
-		}
-		for b := bucket(group[i].index(), w.fine); uint64(len(w.starts)) <= b; {
-			w.starts = append(w.starts, uint32(w.n))
-		}
-		copy(w.entries[w.n%perPage*entrySize:], group[i].entry())
-		w.n++
-		if w.n%perPage == 0 {
-			if err := w.page(&w.entries); err != nil {
-				return err
-			}
-			clear(w.entries[:])
-		}
-	}
-	return nil
-}
-
-// index ends the entries and writes the bucket index. The merge kept it for
-// the number of records; repeated ones may have made it finer than the
-// entries need, then every second, fourth... start is used.
-func (w *tableWriter) index() error {
-	if w.n%perPage != 0 {
-		if err := w.page(&w.entries); err != nil {
+		if err := w.entry(group[i].entry()); err != nil {
 			return err
 		}
 	}
-	for len(w.starts) < 1<<w.fine+1 {
-		w.starts = append(w.starts, uint32(w.n))
-	}
-	step := 1 << (w.fine - bucketBits(w.n))
-	var p page
-	used := 0
-	for b := 0; b < len(w.starts); b += step {
-		if used == slotFan {
-			if err := w.page(&p); err != nil {
-				return err
-			}
-			p, used = page{}, 0
-		}
-		binary.BigEndian.PutUint32(p[used*slotSize:], w.starts[b])
-		used++
-	}
-	return w.page(&p)
+	return nil
 }

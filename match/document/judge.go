@@ -2,6 +2,7 @@ package document
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"sync/atomic"
 	"time"
 
@@ -29,6 +30,14 @@ func NewJudge(trust *Trust) *Judge {
 	return j
 }
 
+// Use takes other trust into force. Cases that are open keep the trust they
+// began with.
+func (j *Judge) Use(trust *Trust) {
+	if trust != nil {
+		j.trust.Store(trust)
+	}
+}
+
 // NewCase opens a case on one document.
 func (j *Judge) NewCase(at gate.TrustedTime) gate.Case {
 	if at.Zone == nil {
@@ -45,6 +54,7 @@ type docCase struct {
 	sod     gate.Result // of the check sod
 	trusted gate.Result // of the check ds.signature
 	object  *lds.SecurityObject
+	value   [sha256.Size]byte // of the object's signature
 	signer  *pki.Certificate
 	remarks remarks // what defect lists say of the signer
 

@@ -83,6 +83,9 @@ func (c *docCase) Document() (gate.Document, bool) {
 	if birth, ok := readBirth(d.Birth, c.now(), c.at.Zone); ok {
 		doc.Birth, doc.BirthDate = birth.text, birth.first
 	}
+	if c.sod == gate.Successful {
+		doc.Signature = c.value
+	}
 	if unlimited(d) {
 		doc.Expiry = "unlimited"
 	} else if s, ok := readDate(d.Expiry, 2000, c.at.Zone); ok {

@@ -1,6 +1,7 @@
 package document
 
 import (
+	"crypto/sha256"
 	"errors"
 	"slices"
 	"strings"
@@ -73,9 +74,10 @@ func (t *Trust) findSigner(s *pki.Signer, sd *pki.SignedData) signed {
 // sod.signature; EF.CardSecurity is judged by the same.
 type message struct {
 	hash, signature gate.Check
-	signer          *pki.Certificate // nil where it is not at hand
-	remarks         remarks          // what defect lists say of the signer
-	replaced        bool             // the signer comes from a defect list
+	signer          *pki.Certificate  // nil where it is not at hand
+	remarks         remarks           // what defect lists say of the signer
+	replaced        bool              // the signer comes from a defect list
+	value           [sha256.Size]byte // SHA-256 of the signature that counts
 	// err says that the message contradicts itself: it is malformed whatever
 	// the two checks came to. What kind of content it should be is the
 	// caller's to compare.
@@ -87,6 +89,7 @@ func (t *Trust) judgeMessage(sd *pki.SignedData) message {
 	m := message{
 		hash: judgeDigest(picked), signature: judgeSignature(picked),
 		signer: picked.cert, remarks: picked.remarks, replaced: picked.replaced,
+		value: sha256.Sum256(picked.SignatureValue()),
 	}
 	switch {
 	case errors.Is(picked.digest, pki.ErrContentType):

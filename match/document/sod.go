@@ -14,7 +14,7 @@ func unsupported(err error) bool { return errors.Is(err, pki.ErrUnsupported) }
 func (c *docCase) SecurityObject(raw []byte) []gate.Check {
 	*c = docCase{at: c.at, trust: c.trust}
 	m := c.openObject(raw)
-	c.signer, c.remarks = m.signer, m.remarks
+	c.signer, c.remarks, c.value = m.signer, m.remarks, m.value
 	hash := m.remarks.softenObject(m.hash, faultHash)
 	signature := m.remarks.softenObject(m.signature, faultSignature)
 	sod := rollUp(gate.CheckSOD, hash, signature)

@@ -321,6 +321,9 @@ func sortSet(raw []byte) []byte {
 	return ber.Make(ber.Set, all...)
 }
 
+// SignatureValue gives the signature itself.
+func (s *Signer) SignatureValue() []byte { return s.signature }
+
 // Digest is the hash that the signer names for the content, 0 when unknown.
 func (s *Signer) Digest() crypto.Hash { return s.digest }
 

@@ -1,0 +1,153 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"os"
+
+	"gateagent/gate/wire"
+	"gateagent/match/document"
+	"gateagent/update"
+)
+
+// Folders of what central pushed, inside the state folder.
+const (
+	pushFolder   = "update"
+	pushedTrust  = "trust"
+	pushedModels = "models"
+)
+
+// pushes builds what takes central's pushes, and puts the revocations in
+// force that are on the disk.
+func (b *builder) pushes(ctx context.Context) error {
+	c := b.c.Update
+	if c.Root == "" {
+		return nil
+	}
+	root, err := os.ReadFile(c.Root)
+	if err != nil {
+		return fmt.Errorf("update.root: %w", err)
+	}
+	sources, err := b.mirrors()
+	if err != nil {
+		return err
+	}
+	b.updates, err = update.New(update.Config{
+		Dir: b.statePath(pushFolder), Root: root, Airport: c.Airport, Sources: sources, Every: c.Every.Std(),
+		Time: b.trusted, Signed: b.clock.Floor, Ages: b.ages(), Appliers: b.appliers(), Log: b.log,
+	})
+	if err != nil {
+		return err
+	}
+	b.updates.Start(ctx)
+	b.add("update", b.updates.Run, b.updates.Ready())
+	return nil
+}
+
+func (b *builder) appliers() []update.Applier {
+	all := []update.Applier{
+		&update.FolderApplier{Of: wire.RoleTrust, Dir: b.statePath(pushedTrust), Check: b.checkTrust, Took: b.useTrust},
+		&update.FolderApplier{Of: wire.RoleModels, Dir: b.statePath(pushedModels)},
+	}
+	if b.c.Update.Airport != "" {
+		all = append(all, &revocations{b.store, b.c.Update.Airport}, &lists{b.store, b.c.Update.Airport, b.c.List.Dir})
+	}
+	return all
+}
+
+// mirrors are reached with the kiosk's own certificate.
+func (b *builder) mirrors() ([]update.Source, error) {
+	conf := &tls.Config{MinVersion: tls.VersionTLS13, Time: b.uplinkTime}
+	if b.identity != nil {
+		conf.RootCAs, conf.Certificates = b.identity.CA, []tls.Certificate{b.identity.Certificate}
+	}
+	if path := b.c.Update.CA; path != "" {
+		pem, err := os.ReadFile(path)
+		if err != nil {
+			return nil, fmt.Errorf("update.ca: %w", err)
+		}
+		conf.RootCAs = x509.NewCertPool()
+		if !conf.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("update.ca: %s holds no certificate in PEM", path)
+		}
+	}
+	var all []update.Source
+	for _, address := range b.c.Update.Mirrors {
+		m, err := update.NewMirror(address, conf)
+		if err != nil {
+			return nil, fmt.Errorf("update.mirrors: %w", err)
+		}
+		all = append(all, m)
+	}
+	return all, nil
+}
+
+func (b *builder) ages() (all []update.Age) {
+	for _, a := range b.c.Update.Ages {
+		all = append(all, update.Age{Of: a.Of, Show: a.Show.Std(), Flag: a.Flag.Std(), Refer: a.Refer.Std()})
+	}
+	return all
+}
+
+// pushed is what takes timestamps from the uplink; nil where nothing is taken.
+func (b *builder) pushed() func([]byte) {
+	if b.updates == nil {
+		return nil
+	}
+	return b.updates.Wake
+}
+
+// trustDir is the folder that documents are judged by: what central pushed
+// once it has pushed anything, else the one in the configuration.
+func (b *builder) trustDir() string {
+	if dir := b.statePath(pushedTrust); b.c.Update.Root != "" {
+		if _, err := os.Stat(dir); err == nil {
+			return dir
+		}
+	}
+	return b.c.Trust.Dir
+}
+
+// checkTrust refuses pushed trust by which nobody could be judged.
+func (b *builder) checkTrust(dir string) error {
+	t, err := document.LoadTrust(dir, b.log)
+	if err == nil && t.Certificates() == 0 {
+		err = errors.New("it holds no country certificate that could be used")
+	}
+	return err
+}
+
+// useTrust puts pushed trust in force.
+func (b *builder) useTrust(dir string) error {
+	t, err := document.LoadTrust(dir, b.log)
+	if err != nil {
+		return err
+	}
+	b.judge.Use(t)
+	select {
+	case b.trustMoved <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+// followTrust follows the folder that is in force.
+func (b *builder) followTrust(ctx context.Context) error {
+	for ctx.Err() == nil {
+		one, cancel := context.WithCancel(ctx)
+		ended := make(chan error, 1)
+		go func() { ended <- b.judge.Follow(one, b.trustDir(), trustEvery, b.log) }()
+		select {
+		case <-b.trustMoved:
+			cancel()
+			<-ended
+		case err := <-ended:
+			cancel()
+			return err
+		}
+	}
+	return nil
+}
