@@ -158,7 +158,7 @@ func BenchmarkStart(b *testing.B) {
 		dir := filepath.Join(b.TempDir(), "state")
 		o := benchBox(b, dir)
 		fill(b, o, queued)
-		if _, err := o.Append(b.Context(), admit(-1)); err != nil {
+		if _, err := o.Append(b.Context(), admit(2*queued)); err != nil {
 			b.Fatal(err)
 		}
 		stop(b, o)
@@ -168,7 +168,7 @@ func BenchmarkStart(b *testing.B) {
 
 		o = benchBox(b, dir)
 		for n := range 150 {
-			if _, err := o.Append(b.Context(), admit(-100-n)); err != nil {
+			if _, err := o.Append(b.Context(), admit(4*queued+n)); err != nil {
 				b.Fatal(err)
 			}
 		}
@@ -211,7 +211,7 @@ func start(b *testing.B, dir, name string) {
 	begin := time.Now()
 	o := benchBox(b, dir)
 	depth := o.Depth()
-	if _, err := o.Append(b.Context(), admit(-2-depth)); err != nil {
+	if _, err := o.Append(b.Context(), admit(2*queued+depth)); err != nil {
 		b.Fatal(err)
 	}
 	figure(name, float64(time.Since(begin).Microseconds())/1e3, "ms", startMost)

@@ -102,6 +102,7 @@ func Open(ctx context.Context, cfg Config) (*Outbox, error) {
 		return nil, errors.Join(o.explain("open", err), lock.Close())
 	}
 	o.startRescue()
+	o.worker()
 	o.quiet = time.AfterFunc(quietFor, o.whileQuiet)
 	cfg.Log.Info("outbox open", "path", o.path, "epoch", o.head.epoch, "last", o.head.last, "acknowledged", o.head.acked)
 	return o, nil

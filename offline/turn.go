@@ -61,8 +61,8 @@ func doOrLate[T any](ctx context.Context, o *Outbox, what string, fn func(contex
 	return r.v, nil
 }
 
-// worker gives the goroutine that works on the database, begun by the first
-// who holds turn and ended by Close. A new one for each piece of work would
+// worker gives the goroutine that works on the database, begun by Open or by
+// the first who holds turn and ended by Close. A new one for each piece of work would
 // have to grow its stack anew, which is felt beside a sync.
 func (o *Outbox) worker() chan<- func() {
 	if o.jobs == nil {
