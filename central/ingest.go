@@ -7,6 +7,7 @@ import (
 	"hash/fnv"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -37,7 +38,7 @@ const (
 type ingest struct {
 	store *store.Store
 	ca    *ca.Authority
-	open  *wire.Opener
+	open  atomic.Pointer[wire.Opener] // exchanged when a key is added
 	send  func(topic string, payload []byte)
 	// charge notes what a kiosk made central do for nothing.
 	charge func(kiosk string, cost float64) bool
@@ -59,9 +60,10 @@ type message struct {
 }
 
 func newIngest(st *store.Store, authority *ca.Authority, log *slog.Logger) *ingest {
-	in := &ingest{store: st, ca: authority, open: authority.Opener(), now: time.Now, log: log,
+	in := &ingest{store: st, ca: authority, now: time.Now, log: log,
 		charge: func(string, float64) bool { return true },
 		commit: make(chan store.Batch, queued), alarm: make(chan store.Alarm, alarmsQueued)}
+	in.open.Store(authority.Opener())
 	for i := range in.lane {
 		in.lane[i] = make(chan message, queued)
 	}
@@ -163,7 +165,7 @@ func (in *ingest) judge(ctx context.Context, m message) (*store.Batch, error) {
 	if err := b.Verify(key); err != nil {
 		return nil, err
 	}
-	return intake.Read(b, key, in.open, m.at), nil
+	return intake.Read(b, key, in.open.Load(), m.at), nil
 }
 
 // refuse raises the alarm that fits.

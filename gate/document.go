@@ -86,8 +86,8 @@ type Document struct {
 	// Signature is the SHA-256 of the security object's proven signature, by
 	// which a list may know the document; zero unless sod is S.
 	Signature [32]byte
-	BirthDate   time.Time // the earliest date the birth field allows; zero when unknown
-	National    *National
+	BirthDate time.Time // the earliest date the birth field allows; zero when unknown
+	National  *National
 }
 
 // National holds what is parsed of Vietnam's DG13; empty fields were absent.

@@ -48,6 +48,7 @@ type Authority struct {
 	key  *ecdsa.PrivateKey
 	ack  ed25519.PrivateKey
 	open map[wire.Suite]*wire.OpenKey
+	more []*wire.OpenKey // that were laid beside them
 }
 
 // Open reads the CA in dir and makes it on first use. Two processes may open

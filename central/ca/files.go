@@ -18,7 +18,8 @@ const (
 	fileRoot    = "ca.pem"
 	fileRootKey = "ca.key"
 	fileAck     = "ack.key"
-	// One for each suite; fileSealPub, written last, says that they were made.
+	// One for each suite, and for each key that was laid beside them, by its
+	// name; fileSealPub, written last, says that central's own were made.
 	fileSeal    = "seal-%s.key"
 	fileSealPub = "seal.pub"
 )

@@ -34,7 +34,9 @@ func (a *Authority) sealing() error {
 		}
 		a.open[s] = k
 	}
-	return nil
+	var err error
+	a.more, err = a.further()
+	return err
 }
 
 func (a *Authority) makeSealing() error {
@@ -54,13 +56,4 @@ func (a *Authority) makeSealing() error {
 		public = append(public, k.Public().Text()...)
 	}
 	return writePrivate(a.path(fileSealPub), public)
-}
-
-// Opener opens what kiosks sealed to this central.
-func (a *Authority) Opener() *wire.Opener {
-	var keys []*wire.OpenKey
-	for _, k := range a.open {
-		keys = append(keys, k)
-	}
-	return wire.NewOpener(keys...)
 }

@@ -19,17 +19,22 @@ func Read(b *wire.Batch, key []byte, open *wire.Opener, at time.Time) *store.Bat
 	out := &store.Batch{Batch: b, SigningKey: key, Received: at, Facts: make([]store.Facts, len(b.Entries))}
 	for i := range b.Entries {
 		e := &b.Entries[i]
-		record, err := open.Open(b.Kiosk, b.Epoch, e.Number, e.Prev, e.Body)
-		if err != nil || len(record) == 0 { // empty: its time was over before it came
-			out.Facts[i].Unreadable = true
-			continue
-		}
-		out.Facts[i] = facts(record)
-		if wire.IsSealed(e.Body) {
-			out.Facts[i].Record = record
-		}
+		out.Facts[i] = opened(open, b.Kiosk, b.Epoch, e)
 	}
 	return out
+}
+
+// opened reads one result.
+func opened(open *wire.Opener, kiosk, epoch string, e *wire.Entry) store.Facts {
+	record, err := open.Open(kiosk, epoch, e.Number, e.Prev, e.Body)
+	if err != nil || len(record) == 0 { // empty: its time was over before it came
+		return store.Facts{Unreadable: true}
+	}
+	f := facts(record)
+	if wire.IsSealed(e.Body) {
+		f.Record = record
+	}
+	return f
 }
 
 // facts reads what the fleet page shows. A record of another form is stored

@@ -32,6 +32,9 @@ func (r *Repo) Commit(now time.Time, online ...crypto.Signer) (*Result, error) {
 	if err := r.renewOnline(now, online); err != nil {
 		return nil, err
 	}
+	if err := r.save(); err != nil {
+		return nil, err // what is in force must never be ahead of what is known here
+	}
 	next, waiting := r.assemble(now)
 	res := &Result{Roles: map[string]int64{}, Waiting: waiting}
 	if next == nil {
@@ -79,13 +82,8 @@ func (r *Repo) renewOnline(now time.Time, online []crypto.Signer) error {
 			}
 		}
 	}
-	if len(online) == 0 || len(r.drafts) == 0 {
-		return nil
-	}
-	if _, err := r.sign(online); err != nil {
-		return err
-	}
-	return r.save()
+	_, err := r.sign(online)
+	return err
 }
 
 // reachable says whether keys at hand meet the threshold.
@@ -331,11 +329,37 @@ func (s *state) holdsUnderRoot(next *state) bool {
 
 // forgetDone removes the drafts that are in force.
 func (r *Repo) forgetDone() error {
-	var errs []error
-	for role, d := range r.drafts {
-		if d.version() <= r.versionOf(role) {
-			errs = append(errs, r.drop(role))
+	maps.DeleteFunc(r.drafts, func(role string, d *draft) bool { return d.version() <= r.versionOf(role) })
+	return r.save()
+}
+
+// CanCommit says whether keys can sign the snapshot and timestamp that a
+// commit would make.
+func (r *Repo) CanCommit(keys ...crypto.Signer) bool {
+	for _, role := range []string{wire.RoleSnapshot, wire.RoleTimestamp} {
+		all := r.grants(role)
+		if len(all) == 0 || !slices.ContainsFunc(all, func(g grant) bool { return g.reachable(keys) }) {
+			return false
 		}
 	}
-	return errors.Join(errs...)
+	return true
+}
+
+// ready is the word for what waits for nothing but the online keys.
+const ready = "signed; gatecentral puts it in force, or gatectl repo timestamp with the online keys"
+
+// Waiting says what every draft waits for.
+func (r *Repo) Waiting(now time.Time) map[string]string {
+	next, waiting := r.assemble(now)
+	for role := range r.drafts {
+		if waiting[role] == "" && next != nil && string(next.raw[role]) != string(r.now.raw[role]) {
+			waiting[role] = ready
+		} else if waiting[role] == "" {
+			waiting[role] = "waits for the others"
+		}
+		if role == wire.RoleRevocations {
+			waiting[role] = "gatecentral signs it and puts it in force"
+		}
+	}
+	return waiting
 }

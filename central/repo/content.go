@@ -47,7 +47,7 @@ func (r *Repo) Add(path string, t *wire.Target, content io.Reader, now time.Time
 	}
 	raw := json.RawMessage(custom)
 	d.targets.Signed.Targets[path] = &metadata.TargetFiles{Length: length, Hashes: metadata.Hashes{"sha256": sum}, Custom: &raw, Path: path}
-	return r.save()
+	return nil
 }
 
 // Remove takes a target's entry out of its role.
@@ -57,15 +57,49 @@ func (r *Repo) Remove(path string, now time.Time) error {
 		return err
 	}
 	if _, ok := r.Targets(role)[path]; !ok {
-		return fmt.Errorf("%s stands not in the repository", path)
+		return fmt.Errorf("%s: %w", path, ErrNoTarget)
 	}
 	d, err := r.touch(role, now)
 	if err != nil {
 		return err
 	}
 	delete(d.targets.Signed.Targets, path)
-	return r.save()
+	return nil
 }
+
+// maxRead bounds a target that is read back whole.
+const maxRead = 64 << 20
+
+// Content reads a target's content, of its draft or in force, and proves its
+// hash.
+func (r *Repo) Content(path string) ([]byte, error) {
+	role, err := wire.TargetRole(path)
+	if err != nil {
+		return nil, err
+	}
+	m := r.now.targets[role]
+	if d := r.drafts[role]; d != nil {
+		m = d.targets
+	}
+	if m == nil || m.Signed.Targets[path] == nil {
+		return nil, fmt.Errorf("%s: %w", path, ErrNoTarget)
+	}
+	f := m.Signed.Targets[path]
+	if f.Length > maxRead {
+		return nil, fmt.Errorf("%s has %d bytes, at most %d are read", path, f.Length, maxRead)
+	}
+	data, err := os.ReadFile(filepath.Join(r.dir, wire.TargetFile(path, f.Hashes["sha256"])))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	if err := f.VerifyLengthHashes(data); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return data, nil
+}
+
+// ErrNoTarget says that a path stands not in the repository.
+var ErrNoTarget = errors.New("stands not in the repository")
 
 // Targets lists what a role holds, drafts included.
 func (r *Repo) Targets(role string) map[string]*wire.Target {
@@ -131,15 +165,6 @@ func mkdirs(root, folder string) error {
 		if err := durable.SyncDir(folder); err != nil {
 			return err
 		}
-	}
-	return nil
-}
-
-func (r *Repo) drop(role string) error {
-	delete(r.drafts, role)
-	delete(r.saved, role)
-	if err := os.Remove(r.pendingPath(role)); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("repository: %w", err)
 	}
 	return nil
 }

@@ -17,10 +17,7 @@ import (
 // under it, new targets for what targets delegates. A role that is not there
 // yet is delegated. What the old keys signed is drafted anew for the new ones.
 func (r *Repo) SetKeys(role string, k RoleKeys, now time.Time) error {
-	if err := r.setKeys(role, k, now); err != nil {
-		return err
-	}
-	return r.save()
+	return r.setKeys(role, k, now)
 }
 
 func (r *Repo) setKeys(role string, k RoleKeys, now time.Time) error {
@@ -143,10 +140,8 @@ func (r *Repo) Undelegate(role string, now time.Time) error {
 	del := d.targets.Signed.Delegations
 	del.Roles = slices.DeleteFunc(del.Roles, func(o metadata.DelegatedRole) bool { return o.Name == role })
 	forgetUnused(del)
-	if err := r.drop(role); err != nil {
-		return err
-	}
-	return r.save()
+	delete(r.drafts, role)
+	return nil
 }
 
 // RevokeKey drafts the repository without a key, wherever it counts. Replace
@@ -171,7 +166,7 @@ func (r *Repo) RevokeKey(id string, replace crypto.PublicKey, now time.Time) ([]
 	if len(roles) == 0 {
 		return nil, fmt.Errorf("key %s counts for no role; gatectl repo status lists those that do", short(id))
 	}
-	return roles, r.save()
+	return roles, nil
 }
 
 // ErrThreshold says that a role would have fewer keys than it wants
@@ -210,10 +205,8 @@ func (r *Repo) Keys(role string) (RoleKeys, error) {
 
 // Renew drafts a role anew as it is, with its validity from now on.
 func (r *Repo) Renew(role string, now time.Time) error {
-	if _, err := r.touch(role, now); err != nil {
-		return err
-	}
-	return r.save()
+	_, err := r.touch(role, now)
+	return err
 }
 
 // Drop throws the draft of a role away.
@@ -221,7 +214,8 @@ func (r *Repo) Drop(role string) error {
 	if r.drafts[role] == nil {
 		return fmt.Errorf("role %s has no draft", role)
 	}
-	return r.drop(role)
+	delete(r.drafts, role)
+	return nil
 }
 
 // Roles lists the roles that there are or will be: root and what it names,

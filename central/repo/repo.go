@@ -29,7 +29,9 @@ const (
 // ErrWait says that another process works on the repository.
 var ErrWait = errors.New("the repository is in use by another command")
 
-// Repo is a repository that this process alone works on until Close.
+// Repo is a repository that this process alone works on until Close. What is
+// drafted stays in memory until Sign, Save or Commit: a change that fails half
+// way leaves no half draft behind.
 type Repo struct {
 	dir    string
 	lock   *os.File
@@ -178,8 +180,20 @@ func (r *Repo) versionOf(role string) int64 {
 	return 0
 }
 
-// save writes every draft.
+// Save keeps what was drafted since Open. Without it nothing of that is left.
+func (r *Repo) Save() error { return r.save() }
+
+// save writes the drafts that have changed and removes those that are gone.
 func (r *Repo) save() error {
+	for role := range r.saved {
+		if r.drafts[role] != nil {
+			continue
+		}
+		if err := os.Remove(r.pendingPath(role)); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("repository: %w", err)
+		}
+		delete(r.saved, role)
+	}
 	for role, d := range r.drafts {
 		data, err := d.bytes()
 		if err != nil {
@@ -240,7 +254,8 @@ type Signature struct {
 	KeyID   string `json:"key"`
 }
 
-// Sign puts the signatures of keys under all drafts that want them.
+// Sign puts the signatures of keys under all drafts that want them, and saves
+// the drafts.
 func (r *Repo) Sign(keys ...crypto.Signer) ([]Signature, error) {
 	done, err := r.sign(keys)
 	if err != nil {

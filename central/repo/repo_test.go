@@ -311,6 +311,9 @@ func TestRenewal(t *testing.T) {
 func TestOpenAgain(t *testing.T) {
 	f := repotest.New(t, day0, "SGN")
 	f.Add(wire.ListPath("SGN"), list(1, day0), []byte("one"), day0)
+	if err := f.Repo.Save(); err != nil {
+		t.Fatal(err)
+	}
 	if err := f.Repo.Close(); err != nil {
 		t.Fatal(err)
 	}

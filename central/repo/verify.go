@@ -131,7 +131,7 @@ func (r *Repo) TakeSignatures(from *Repo) ([]Signature, error) {
 			}
 		}
 	}
-	return done, r.save()
+	return done, nil
 }
 
 func (d *draft) signatures() *[]metadata.Signature {

@@ -6,6 +6,8 @@ import (
 	"crypto/ed25519"
 	"database/sql"
 	"fmt"
+	"slices"
+	"time"
 
 	"gateagent/gate/wire"
 )
@@ -14,44 +16,55 @@ import (
 type Audited struct {
 	Results int64
 	Expired int64    // of them without a body: its hash stands for it
+	Sealed  int64    // of them with a body that none of central's keys opened
 	Faults  []string // what was removed or altered since it was stored
 }
 
 // Audit proves the stored results of one kiosk: every hash, the chain over
-// them from first to last, and under it the kiosk's own signature.
+// them from first to last, and under it the kiosk's own signature, by the key
+// that it had when they came.
 func (s *Store) Audit(ctx context.Context, kiosk string) (*Audited, error) {
-	key, _, err := s.SigningKey(ctx, kiosk)
+	keys, err := s.SigningKeys(ctx, kiosk)
 	if err != nil {
 		return nil, err
 	}
-	rows, err := s.read.QueryContext(ctx, "SELECT epoch, number, chain, coalesce(first, 0), sig FROM heads WHERE kiosk = ? ORDER BY at", kiosk)
+	rows, err := s.read.QueryContext(ctx, "SELECT epoch, number, chain, coalesce(first, 0), sig, at FROM heads WHERE kiosk = ? ORDER BY at", kiosk)
 	if err != nil {
 		return nil, err
 	}
-	heads, err := collect(rows, func(rows *sql.Rows) (wire.Checkpoint, error) {
-		var c wire.Checkpoint
-		err := rows.Scan(&c.Epoch, &c.Last, &c.Chain, &c.First, &c.Sig)
-		return c, err
+	type head struct {
+		wire.Checkpoint
+		at time.Time
+	}
+	heads, err := collect(rows, func(rows *sql.Rows) (head, error) {
+		var h head
+		var at int64
+		err := rows.Scan(&h.Epoch, &h.Last, &h.Chain, &h.First, &h.Sig, &at)
+		h.at = fromMS(at)
+		return h, err
 	})
 	if err != nil {
 		return nil, err
 	}
 	a := &Audited{}
 	for _, h := range heads {
-		if err := s.auditEpoch(ctx, kiosk, &h, a); err != nil {
+		if err := s.auditEpoch(ctx, kiosk, &h.Checkpoint, a); err != nil {
 			return nil, err
 		}
 		// One without a signature is from a release that did not keep it.
-		if h.Sig != nil && h.Verify(kiosk, ed25519.PublicKey(key)) != nil {
-			a.Faults = append(a.Faults, fmt.Sprintf("epoch %s, result %d: the kiosk's present key did not sign this state of the chain; was it enrolled anew?",
-				h.Epoch, h.Last))
+		signed := func(k EnrolledKey) bool {
+			return k.Counted(h.at) && h.Verify(kiosk, ed25519.PublicKey(k.Key)) == nil
+		}
+		if h.Sig != nil && !slices.ContainsFunc(keys, signed) {
+			a.Faults = append(a.Faults, fmt.Sprintf("epoch %s, result %d: no key that was the kiosk's on %s signed this state of the chain",
+				h.Epoch, h.Last, h.at.Format(time.DateOnly)))
 		}
 	}
 	return a, nil
 }
 
 func (s *Store) auditEpoch(ctx context.Context, kiosk string, head *wire.Checkpoint, a *Audited) error {
-	rows, err := s.read.QueryContext(ctx, "SELECT number, hash, chain, body FROM results WHERE kiosk = ? AND epoch = ? ORDER BY number", kiosk, head.Epoch)
+	rows, err := s.read.QueryContext(ctx, "SELECT number, hash, chain, body, unreadable FROM results WHERE kiosk = ? AND epoch = ? ORDER BY number", kiosk, head.Epoch)
 	if err != nil {
 		return err
 	}
@@ -63,12 +76,15 @@ func (s *Store) auditEpoch(ctx context.Context, kiosk string, head *wire.Checkpo
 	for rows.Next() {
 		var e wire.Entry
 		var stored []byte
-		if err := rows.Scan(&e.Number, &e.Hash, &stored, &e.Body); err != nil {
+		var unreadable bool
+		if err := rows.Scan(&e.Number, &e.Hash, &stored, &e.Body, &unreadable); err != nil {
 			return err
 		}
 		a.Results++
 		if len(e.Body) == 0 {
 			a.Expired++
+		} else if unreadable {
+			a.Sealed++
 		}
 		for n := last + 1; n < e.Number && n < last+10; n++ { // the first ones name the place
 			fault(n, "removed")

@@ -63,8 +63,57 @@ func (s *Store) AddKiosk(ctx context.Context, k Kiosk, c Certificate, replace bo
 			k.Name, k.Request, k.SigningKey, broker, keys, ms(k.Added)); err != nil {
 			return err
 		}
+		if err := endKeys(ctx, tx, k.Name, k.Added); err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, `INSERT INTO signing_keys(kiosk, key, from_at) VALUES(?, ?, ?)
+			ON CONFLICT(kiosk, key) DO UPDATE SET until_at = NULL`, k.Name, k.SigningKey, ms(k.Added)); err != nil {
+			return err
+		}
 		return addCertificate(ctx, tx, c)
 	})
+}
+
+// endKeys notes that the signing key of a kiosk counts no longer.
+func endKeys(ctx context.Context, tx *sql.Tx, kiosk string, at time.Time) error {
+	_, err := tx.ExecContext(ctx, "UPDATE signing_keys SET until_at = ? WHERE kiosk = ? AND until_at IS NULL", ms(at), kiosk)
+	return err
+}
+
+// EnrolledKey is a signing key that a kiosk has or had.
+type EnrolledKey struct {
+	Key         []byte // Ed25519
+	From, Until time.Time
+}
+
+// keySlack is by how much the moment when results came may miss the moment when
+// their key was exchanged.
+const keySlack = time.Minute
+
+// Counted says whether the key was the kiosk's at a time.
+func (k *EnrolledKey) Counted(at time.Time) bool {
+	return !at.Before(k.From.Add(-keySlack)) && (k.Until.IsZero() || !at.After(k.Until.Add(keySlack)))
+}
+
+// SigningKeys lists the keys that a kiosk ever had, the oldest first. Until is
+// zero for the one that counts now.
+func (s *Store) SigningKeys(ctx context.Context, name string) ([]EnrolledKey, error) {
+	rows, err := s.read.QueryContext(ctx, "SELECT key, from_at, until_at FROM signing_keys WHERE kiosk = ? ORDER BY from_at", name)
+	if err != nil {
+		return nil, err
+	}
+	all, err := collect(rows, func(rows *sql.Rows) (EnrolledKey, error) {
+		var k EnrolledKey
+		var from int64
+		var until sql.NullInt64
+		err := rows.Scan(&k.Key, &from, &until)
+		k.From, k.Until = fromMS(from), fromNullMS(until)
+		return k, err
+	})
+	if err == nil && len(all) == 0 {
+		return nil, ErrUnknownKiosk
+	}
+	return all, err
 }
 
 // RenewKiosk records a further certificate and the options it came with. The
@@ -116,8 +165,10 @@ func (s *Store) RevokeKiosk(ctx context.Context, name, why string, at time.Time)
 		if n, err := res.RowsAffected(); err != nil || n != 1 {
 			return errors.Join(ErrUnknownKiosk, err)
 		}
-		_, err = tx.ExecContext(ctx, "UPDATE certificates SET revoked_at = ? WHERE kiosk = ? AND revoked_at IS NULL", ms(at), name)
-		return err
+		if _, err = tx.ExecContext(ctx, "UPDATE certificates SET revoked_at = ? WHERE kiosk = ? AND revoked_at IS NULL", ms(at), name); err != nil {
+			return err
+		}
+		return endKeys(ctx, tx, name, at)
 	})
 }
 

@@ -35,7 +35,8 @@ func TestUpgradeAndAudit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	change(schema, "PRAGMA user_version = 1")
+	change(schema, "PRAGMA user_version = 1", `INSERT INTO kiosks(name, request, signing_key, broker, list_keys, added_at, revoked_at)
+		VALUES('k0', x'', x'00', '[]', '[]', 1000, 2000)`)
 	pub, key, _ := ed25519.GenerateKey(nil)
 	again := func() *Store {
 		t.Helper()
@@ -47,6 +48,9 @@ func TestUpgradeAndAudit(t *testing.T) {
 		return s
 	}
 	s := again()
+	if was, err := s.SigningKeys(t.Context(), "k0"); err != nil || len(was) != 1 || was[0].From != time.UnixMilli(1000).UTC() || was[0].Until != time.UnixMilli(2000).UTC() {
+		t.Errorf("the keys of a kiosk from before: %+v %v", was, err)
+	}
 	if err := s.AddKiosk(t.Context(), Kiosk{Name: "k1", Request: []byte("{}"), SigningKey: pub, Added: time.Now()},
 		Certificate{Serial: "aa", Kiosk: "k1", Issued: time.Now(), NotAfter: time.Now()}, false); err != nil {
 		t.Fatal(err)

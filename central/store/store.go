@@ -29,7 +29,7 @@ const FileName = "central.db"
 const checkpointPages = 4000
 
 // schemaVersion is kept in PRAGMA user_version.
-const schemaVersion = 2
+const schemaVersion = 3
 
 // schema is that of version 1; upgrades lead on from there. Results are numbered with AUTOINCREMENT because SQLite otherwise
 // reuses row ids; bodies are as they came, sealed; kind, tx, outcome and reason
@@ -122,7 +122,9 @@ CREATE TABLE settings (
 
 // upgrades lead from each version to the next. record is what was sealed in
 // body, NULL where the body is in clear, cannot be opened or is expired; head
-// carries the kiosk's signature over the newest batch, a checkpoint.
+// carries the kiosk's signature over the newest batch, a checkpoint. signing_keys
+// are all that a kiosk ever had, and when each counted: what it signed is proven
+// by the key of its time.
 var upgrades = [...]string{`
 ALTER TABLE results ADD COLUMN record BLOB;
 ALTER TABLE results ADD COLUMN unreadable INTEGER NOT NULL DEFAULT 0;
@@ -131,6 +133,15 @@ CREATE INDEX results_unreadable ON results(kiosk) WHERE unreadable = 1;
 CREATE INDEX results_delete ON results(delete_at) WHERE delete_at IS NOT NULL;
 ALTER TABLE heads ADD COLUMN first INTEGER;
 ALTER TABLE heads ADD COLUMN sig BLOB;
+`, `
+CREATE TABLE signing_keys (
+  kiosk    TEXT NOT NULL,
+  key      BLOB NOT NULL,
+  from_at  INTEGER NOT NULL,
+  until_at INTEGER,
+  PRIMARY KEY (kiosk, key)
+) WITHOUT ROWID;
+INSERT INTO signing_keys(kiosk, key, from_at, until_at) SELECT name, signing_key, added_at, revoked_at FROM kiosks;
 `}
 
 // Store is the opened database. write is one connection, read several that

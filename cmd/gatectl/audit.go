@@ -101,10 +101,9 @@ func (v *verification) keys(cmd *cobra.Command, head *wire.ExportHead) (key ed25
 		return nil, "", errors.New("the file names no key of the kiosk: give one with --key")
 	}
 	if v.central.dir != "" {
-		source = "as enrolled at central"
 		err = v.central.open(cmd, func(ctx context.Context, r *enrol.Registry) error {
 			v.opener = r.CA.Opener()
-			key, _, err = r.Store.SigningKey(ctx, head.Kiosk)
+			key, source, err = keyOfFile(ctx, r, head)
 			return err
 		})
 	}
@@ -123,6 +122,33 @@ func (v *verification) keys(cmd *cobra.Command, head *wire.ExportHead) (key ed25
 		}
 	}
 	return key, source, err
+}
+
+// aheadMost is by how much a kiosk's clock may be ahead of central's when a file
+// is judged by the time that it names.
+const aheadMost = time.Hour
+
+// keyOfFile finds the key that central knows for the kiosk: the one that a file
+// was signed with, if that was the kiosk's when the file was written, else the
+// present one, under which nothing in the file will be right.
+func keyOfFile(ctx context.Context, r *enrol.Registry, head *wire.ExportHead) (key ed25519.PublicKey, source string, err error) {
+	all, err := r.Store.SigningKeys(ctx, head.Kiosk)
+	if err != nil {
+		return nil, "", err
+	}
+	for _, k := range all {
+		switch {
+		case !bytes.Equal(k.Key, head.Key):
+		case k.Until.IsZero():
+			return k.Key, "as enrolled at central", nil
+		case head.At.After(k.Until.Add(aheadMost)):
+			return nil, "", fmt.Errorf("the file says it was written on %s, with a key that was the kiosk's until %s only: somebody else has that key",
+				head.At.Format(time.RFC3339), k.Until.Format(time.RFC3339))
+		default:
+			return k.Key, "as enrolled at central until " + k.Until.Format(time.RFC3339), nil
+		}
+	}
+	return all[len(all)-1].Key, "as enrolled at central", nil
 }
 
 // read opens one result, where keys were given.
@@ -150,7 +176,7 @@ func centralCommand() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(centralImport(), centralVerify(), centralDocKeys())
+	cmd.AddCommand(centralImport(), centralVerify(), centralReopen(), centralDocKeys())
 	return cmd
 }
 
@@ -222,7 +248,8 @@ proven by their hashes. It may run beside the service.`,
 						fmt.Fprintf(cmd.ErrOrStderr(), "kiosk %s, %s\n", k.Name, fault)
 					}
 					faults += len(a.Faults)
-					fmt.Fprintf(cmd.ErrOrStderr(), "kiosk %s: %d results, %d of them with an expired body, %d faults\n", k.Name, a.Results, a.Expired, len(a.Faults))
+					fmt.Fprintf(cmd.ErrOrStderr(), "kiosk %s: %d results, %d of them with an expired body, %d that cannot be opened, %d faults\n",
+						k.Name, a.Results, a.Expired, a.Sealed, len(a.Faults))
 				}
 				if faults > 0 {
 					return fmt.Errorf("the stored results were tampered with or are damaged: %d faults", faults)

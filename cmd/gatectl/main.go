@@ -55,6 +55,11 @@ func root() *cobra.Command {
 		auditCommand,
 		centralCommand,
 		updateCommand,
+		keyCommand,
+		repoCommand,
+		publishCommand,
+		rotateCommand,
+		revokeCommand,
 	} {
 		cmd.AddCommand(family())
 	}

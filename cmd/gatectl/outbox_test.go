@@ -151,6 +151,23 @@ func TestOwnSealKey(t *testing.T) {
 	}
 	fill(t, state, key, 0, 3)
 	gatectl(t, 0, "outbox", "export", "--state", state, "--out", out)
+	// Should it be enrolled one day, central reads what was sealed to that key
+	// once it has it.
+	centre := newCentral(t)
+	req, _ := gatectl(t, 0, "kiosk", "request", "--state", state, "--name", "k1")
+	gatectl(t, 0, "kiosk", "add", write(t, filepath.Join(t.TempDir(), "r"), req), "--central", centre, "--broker", "tls://c.example:8883")
+	if _, told := gatectl(t, 0, "central", "import", out, "--central", centre); !strings.Contains(told, "3 cannot be opened") {
+		t.Errorf("import: %s", told)
+	}
+	for n, args := range [][]string{{}, {"--key", filepath.Join(keys, "seal.key")}, {}} {
+		want := []string{"0 results opened, 3 still cannot be", "3 results opened, 0 still cannot be", "0 results opened, 0 still cannot be"}[n]
+		if _, told := gatectl(t, 0, append([]string{"central", "reopen", "--central", centre}, args...)...); !strings.Contains(told, want) {
+			t.Errorf("try %d: %s", n, told)
+		}
+	}
+	if n, read := stored(t, centre); n != 3 || read != 3 {
+		t.Errorf("central holds %d and reads %d", n, read)
+	}
 	if printed, _ := gatectl(t, 0, "audit", "verify", out, "--open", filepath.Join(keys, "seal.key"), "--print"); strings.Count(printed, "planted") != 3 {
 		t.Errorf("opened: %s", printed)
 	}
@@ -158,5 +175,67 @@ func TestOwnSealKey(t *testing.T) {
 	gatectl(t, 0, "outbox", "keygen", "--out", other)
 	if _, told := gatectl(t, 1, "audit", "verify", out, "--open", filepath.Join(other, "seal.key")); !strings.Contains(told, "3 results cannot be opened") {
 		t.Errorf("with another key: %s", told)
+	}
+}
+
+// A file of a kiosk that has other keys by now is proven by those that it had
+// when it was written; one that claims to be younger than its key is not.
+func TestCarriedResultsOfFormerKeys(t *testing.T) {
+	centre, tmp := newCentral(t), t.TempDir()
+	file := func(name string) string { return filepath.Join(tmp, name) }
+	enrolled := func(more ...string) string {
+		state := t.TempDir()
+		req, _ := gatectl(t, 0, "kiosk", "request", "--state", state, "--name", "k1")
+		bundle, _ := gatectl(t, 0, append([]string{"kiosk", "add", write(t, file("r"), req), "--central", centre, "--broker", "tls://c.example:8883"}, more...)...)
+		gatectl(t, 0, "kiosk", "install", write(t, file("b"), bundle), "--state", state)
+		id, err := wire.LoadIdentity(filepath.Join(state, wire.IdentityFolder))
+		if err != nil {
+			t.Fatal(err)
+		}
+		fill(t, state, id.SealTo, 0, 5)
+		return state
+	}
+	old := enrolled()
+	gatectl(t, 0, "outbox", "export", "--state", old, "--out", file("old"))
+	gatectl(t, 0, "central", "import", file("old"), "--central", centre)
+	fresh := enrolled("--replace")
+	gatectl(t, 0, "outbox", "export", "--state", fresh, "--out", file("fresh"))
+	gatectl(t, 0, "central", "import", file("fresh"), "--central", centre)
+	if _, told := gatectl(t, 0, "central", "verify", "--central", centre); !strings.Contains(told, "10 results") || !strings.Contains(told, "0 faults") {
+		t.Errorf("central's results: %s", told)
+	}
+	if _, told := gatectl(t, 0, "audit", "verify", file("old"), "--central", centre); !strings.Contains(told, "as enrolled at central until") {
+		t.Errorf("the former keys: %s", told)
+	}
+	if _, told := gatectl(t, 0, "audit", "verify", file("fresh"), "--central", centre); strings.Contains(told, "until") {
+		t.Errorf("the present keys: %s", told)
+	}
+	keys, err := wire.LoadKioskKeys(filepath.Join(old, wire.IdentityFolder))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var late bytes.Buffer
+	x, err := wire.NewExporter(&late, "k1", keys.Signing, time.Now().Add(48*time.Hour))
+	if err == nil {
+		err = x.Close()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, told := gatectl(t, 1, "audit", "verify", write(t, file("late"), late.String()), "--central", centre); !strings.Contains(told, "somebody else has that key") {
+		t.Errorf("a file that was signed after its key: %s", told)
+	}
+	if keys, err = wire.NewKioskKeys("k1"); err != nil {
+		t.Fatal(err)
+	}
+	late.Reset()
+	if x, err = wire.NewExporter(&late, "k1", keys.Signing, time.Now()); err == nil {
+		err = x.Close()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, told := gatectl(t, 1, "audit", "verify", write(t, file("stranger"), late.String()), "--central", centre); !strings.Contains(told, "the end of the file") {
+		t.Errorf("a key that never was the kiosk's: %s", told)
 	}
 }

@@ -82,7 +82,7 @@ type Target struct {
 	Issued  time.Time `json:"issued"`  // UTC, whole seconds
 	Expires time.Time `json:"expires"`
 
-	Generation uint32 `json:"generation,omitempty"` // list, table, delta, revocations: whose keys they are under
+	Generation uint32 `json:"generation,omitempty"` // list, table, delta: whose keys they are under
 	From       uint64 `json:"from,omitempty"`       // delta: the version that it makes Version of
 
 	Release string `json:"release,omitempty"` // software: as git describe names it
@@ -282,7 +282,7 @@ func (t *Target) fault(role string) string {
 		return "issued and expires: want whole seconds in UTC"
 	case !t.Expires.After(t.Issued):
 		return "it expires before it is issued"
-	case (t.Generation == 0) == ofList:
+	case airport && t.Generation == 0 || !ofList && t.Generation != 0:
 		return "a generation belongs to what is of a list, and only to that"
 	case (t.From != 0) != (t.Kind == KindDelta) || t.From != 0 && t.From >= t.Version:
 		return "from: a delta leads from an older version, nothing else has one"

@@ -88,7 +88,8 @@ func (b body) late(t time.Time) bool  { return t.Unix() >= int64(b.until) }
 // sealer computes indexes and bodies. It belongs to one goroutine at a time.
 type sealer struct {
 	index, body hash.Hash
-	page        page // scratch
+	sum         [sha256.Size]byte // scratch
+	page        page              // scratch
 }
 
 func newSealer(d *derived) *sealer {
@@ -96,21 +97,19 @@ func newSealer(d *derived) *sealer {
 }
 
 func (s *sealer) indexOf(e *encoded) (out [indexSize]byte) {
-	var sum [sha256.Size]byte
 	s.index.Reset()
 	s.index.Write(e.b[:e.n])
-	copy(out[:], s.index.Sum(sum[:0]))
+	copy(out[:], s.index.Sum(s.sum[:0]))
 	return out
 }
 
 // block is the document's own cipher: HKDF-Expand (RFC 5869 section 2.3) with
 // the document as info; one output block, so one HMAC with counter 1.
 func (s *sealer) block(e *encoded) (cipher.Block, error) {
-	var sum [sha256.Size]byte
 	e.b[e.n] = 1
 	s.body.Reset()
 	s.body.Write(e.b[:e.n+1])
-	return aes.NewCipher(s.body.Sum(sum[:0]))
+	return aes.NewCipher(s.body.Sum(s.sum[:0]))
 }
 
 // seal gives an entry: index and sealed body.
