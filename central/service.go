@@ -174,6 +174,7 @@ func (s *Service) Run(ctx context.Context) error {
 	g.Go(func() error { return s.link.Run(ctx) })
 	g.Go(func() error { return s.fleet.Run(ctx) })
 	g.Go(func() error { return s.sweepRevoked(ctx) })
+	g.Go(func() error { return s.compareRoots(ctx) })
 	g.Go(func() error { return s.expire(ctx) })
 	g.Go(func() error { return s.reopen(ctx) })
 	return errors.Join(g.Wait(), s.close())

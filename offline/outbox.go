@@ -109,6 +109,9 @@ func (o *Outbox) open(ctx context.Context) error {
 }
 
 func (o *Outbox) openOnce(ctx context.Context) error {
+	if err := checkLog(o.path + "-wal"); err != nil {
+		return err
+	}
 	db, err := openDB(ctx, o.path, o.cfg)
 	if err != nil {
 		return err

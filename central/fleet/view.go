@@ -77,6 +77,7 @@ var alarmNames = map[string]string{
 	store.AlarmTwins:     "Two kiosks with one identity",
 
 	store.AlarmUnreadable: "Results that cannot be opened",
+	store.AlarmDisagree:   "Kiosks disagree",
 }
 
 // kioskView is one kiosk in the overview.

@@ -18,6 +18,8 @@ const (
 	AlarmTwins     = "twins"     // two machines use one identity
 	// AlarmUnreadable: results are stored that central's keys do not open.
 	AlarmUnreadable = "unreadable"
+	// AlarmDisagree: kiosks that should have the same in force do not.
+	AlarmDisagree = "disagree"
 )
 
 // Alarm is something that an operator must see. Alarms of one kiosk and kind

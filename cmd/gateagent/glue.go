@@ -106,6 +106,9 @@ func (b *builder) heartbeat() wire.Status {
 	s := b.status.wire(version, b.store.Status())
 	now, _ := b.clock.Now()
 	s.DocKeys, _ = b.docKeys.State(now)
+	if b.updates != nil {
+		s.Update = b.updates.InForce()
+	}
 	return s
 }
 
