@@ -51,11 +51,12 @@ soak: setup
 fuzz:
 	@GO="$(GO)" scripts/fuzz $(FUZZTIME)
 
-# Power cuts at every write, failing disks, 1,020 kills under load: about an
-# hour. SHORT=1: what go test does, with its ledgers; KILLS=n: of each of three
-# gates; SEED=n repeats a run.
+# Everything that may not lose a result: power cuts at every write, failing
+# disks, kills, networks, certificates, clocks, 72 hours offline; half an hour.
+# SHORT=1: three minutes; KILLS=n: of each of three gates; SEED=n repeats a run;
+# ONLY=REGEX: the parts whose names match.
 faults: setup
-	@$(SUDO) GO="$(GO)" SHORT="$(SHORT)" SEED="$(or $(SEED),0)" KILLS="$(or $(KILLS),340)" scripts/faults
+	@$(SUDO) GO="$(GO)" SHORT="$(SHORT)" SEED="$(or $(SEED),0)" KILLS="$(or $(KILLS),340)" ONLY="$(ONLY)" scripts/faults
 
 # The allowlist: name, value, unit, the most it may be, quotient; fails when a
 # limit is not held. SIZE=100M: entries (default 200000), needs 150 bytes of disk

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -48,14 +49,19 @@ func serve(dir, mqtt string) error {
 	return s.Run(ctx)
 }
 
+var seed = flag.Uint64("seed", 0, "of what is random; 0: a new one, which is printed")
+
 // TestKilledUnderLoad: whatever central acknowledged is in its database,
 // once, with the right content, however it ends.
 func TestKilledUnderLoad(t *testing.T) {
 	t.Parallel()
 	const rounds = 5
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
-	rnd := rand.New(rand.NewPCG(seed, 1))
+	s := *seed
+	if s == 0 {
+		s = uint64(time.Now().UnixNano())
+	}
+	t.Logf("seed %d", s)
+	rnd := rand.New(rand.NewPCG(s, 1))
 	dir, addr := t.TempDir(), freeAddr(t)
 	reg := registry(t, dir)
 	k := enrolKiosk(t, reg, "k1", "tls://"+addr)

@@ -3,7 +3,6 @@ package offline
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -106,6 +105,10 @@ func (o *Outbox) seal(number uint64, plain []byte) ([]byte, error) {
 // it tried to write.
 func (o *Outbox) insert(ctx context.Context, rec wire.Record, plain []byte, gone func() error) (number uint64, hash []byte, err error) {
 	number = o.head.last + 1
+	step, err := o.planOpen(rec)
+	if err != nil {
+		return 0, nil, err
+	}
 	body, err := o.seal(number, plain)
 	if err != nil {
 		return 0, nil, err
@@ -115,27 +118,18 @@ func (o *Outbox) insert(ctx context.Context, rec wire.Record, plain []byte, gone
 	if err != nil {
 		return 0, nil, err
 	}
-	// Until the commit is known, the memory may be behind the disk.
-	o.stale = true
-	tx, err := o.db.BeginTx(ctx, nil)
-	if err != nil {
+	if err := gone(); err != nil {
 		return 0, hash, err
 	}
-	_, err = tx.ExecContext(ctx, `INSERT INTO result (number, at, prev, hash, chain, body) VALUES (?, ?, ?, ?, ?, ?)`,
-		number, rec.At.UnixMilli(), o.head.chain, hash, chain, body)
-	if err == nil {
-		err = trackOpen(ctx, tx, rec, number)
-	}
-	if err == nil {
-		err = gone()
-	}
+	// Until the commit is known, the memory may be behind the disk.
+	o.stale = true
+	_, err = o.db.ExecContext(ctx, `INSERT INTO appending VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		number, rec.At.UnixMilli(), o.head.chain, hash, chain, body, step.ends, step.falls, step.tx, step.kind, step.body)
 	if err != nil {
-		return 0, hash, errors.Join(err, tx.Rollback())
-	}
-	if err := tx.Commit(); err != nil {
 		return 0, hash, err
 	}
 	o.stale = false
+	o.settleOpen(step, int64(number))
 	if o.head.acked == o.head.last {
 		o.head.oldest = time.UnixMilli(rec.At.UnixMilli()).UTC()
 	}
@@ -144,6 +138,7 @@ func (o *Outbox) insert(ctx context.Context, rec wire.Record, plain []byte, gone
 	}
 	o.head.last, o.head.chain = number, chain
 	o.pages.grow(len(body))
+	o.logGrew(len(body))
 	o.publish()
 	return number, hash, nil
 }

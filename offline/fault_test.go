@@ -31,6 +31,8 @@ func TestMain(m *testing.M) {
 		os.Exit(holdFolder(dir))
 	case "workload":
 		os.Exit(workload(dir))
+	case "failing":
+		os.Exit(failingDisk(dir))
 	}
 	os.Exit(m.Run())
 }

@@ -375,13 +375,14 @@ func TestOtherKioskIsRefused(t *testing.T) {
 }
 
 func TestStamp(t *testing.T) {
+	o := open(t, Config{})
 	var a, b wire.Record
 	at := time.Now()
-	if err := Stamp(&a, at, true); err != nil {
+	if err := o.Stamp(&a, at, true); err != nil {
 		t.Fatal(err)
 	}
 	time.Sleep(2 * time.Millisecond)
-	if err := Stamp(&b, at.Add(-time.Hour), false); err != nil {
+	if err := o.Stamp(&b, at.Add(-time.Hour), false); err != nil {
 		t.Fatal(err)
 	}
 	if b.SinceBoot <= a.SinceBoot || len(a.BootID) != 36 || a.BootID != b.BootID || !a.ClockTrusted || b.ClockTrusted {

@@ -46,9 +46,11 @@ func scanPages(folder string) (*pageScan, error) {
 		return nil, err
 	}
 	s := &pageScan{db: db, logged: make(map[uint32]int64), rows: make(map[uint64]place)}
-	if s.wal, err = os.Open(filepath.Join(folder, dbName+"-wal")); err == nil {
-		s.index()
-	} else {
+	for _, name := range []string{keptLogName, dbName + "-wal"} {
+		if s.wal, err = os.Open(filepath.Join(folder, name)); err == nil {
+			s.index()
+			break
+		}
 		s.wal = nil
 	}
 	info, err := db.Stat()
@@ -82,23 +84,22 @@ func (s *pageScan) close() error {
 }
 
 // index finds the newest version of each page in the log, up to the last
-// commit. A frame belongs to the log's present round when it has the salt of
-// its header; a frame that ends a transaction names the size of the database.
+// commit; of a page that went bad the one before.
 func (s *pageScan) index() {
-	head := make([]byte, walHeader)
-	if _, err := s.wal.ReadAt(head, 0); err != nil {
+	w, err := walkLog(s.wal)
+	if err != nil {
 		return
 	}
-	frame, open := make([]byte, frameHeader), make(map[uint32]int64)
-	for at := int64(walHeader); ; at += frameHeader + pageSize {
-		if _, err := s.wal.ReadAt(frame, at); err != nil {
+	open, follows := make(map[uint32]int64), w.sound
+	for {
+		f, ok := w.next()
+		if !ok {
 			return
 		}
-		if string(frame[8:16]) != string(head[16:24]) {
-			continue
+		if f.ours && (f.fits || !follows) {
+			open[f.page] = f.at
 		}
-		open[binary.BigEndian.Uint32(frame)] = at + frameHeader
-		if binary.BigEndian.Uint32(frame[4:]) != 0 {
+		if follows = f.ours; f.ours && f.commit != 0 {
 			maps.Copy(s.logged, open)
 			clear(open)
 		}

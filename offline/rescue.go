@@ -83,7 +83,7 @@ type rescuer struct {
 	from     *sql.DB
 	scan     *pageScan // nil until it is needed
 	noScan   bool      // the pages cannot be read
-	to       *sql.DB   // nil until something was saved
+	to       *database // nil until something was saved
 	tx       *sql.Tx
 	rows     int // in tx
 	stranded *os.File
@@ -95,6 +95,10 @@ type rescuer struct {
 
 // begin finds out where the damaged database stands.
 func (r *rescuer) begin(ctx context.Context) error {
+	badLog, err := keepLog(r.folder)
+	if err != nil {
+		return err
+	}
 	db, err := openDamaged(filepath.Join(r.folder, dbName), r.cfg)
 	if err != nil {
 		return err
@@ -110,7 +114,7 @@ func (r *rescuer) begin(ctx context.Context) error {
 	var seq, newest uint64
 	_ = db.QueryRowContext(ctx, `SELECT seq FROM sqlite_sequence WHERE name = 'result'`).Scan(&seq)
 	_ = db.QueryRowContext(ctx, `SELECT max(number) FROM result`).Scan(&newest)
-	if seq == 0 || newest == 0 || r.tooMany(seq) {
+	if badLog || seq == 0 || newest == 0 || r.tooMany(seq) {
 		if scan := r.scanned(); scan != nil {
 			for n := range scan.rows {
 				newest = max(newest, n)
@@ -180,7 +184,7 @@ func (r *rescuer) settleEpoch(ctx context.Context) {
 func (r *rescuer) tooMany(last uint64) bool {
 	const leastRow = 3*wire.HashSize + 20
 	var size int64
-	for _, name := range []string{dbName, dbName + "-wal"} {
+	for _, name := range []string{dbName, dbName + "-wal", keptLogName} {
 		if info, err := os.Stat(filepath.Join(r.folder, name)); err == nil {
 			size += info.Size()
 		}
@@ -338,7 +342,5 @@ func openDamaged(path string, cfg Config) (*sql.DB, error) {
 	if _, err := os.Stat(path); err != nil {
 		return nil, err
 	}
-	db := sql.OpenDB(connector{&sqlite3.SQLiteDriver{}, dataSource(path, cfg) + "&_query_only=true"})
-	db.SetMaxOpenConns(1)
-	return db, nil
+	return newPool(connector{&sqlite3.SQLiteDriver{}, dataSource(path, cfg) + "&_query_only=true"}), nil
 }

@@ -115,7 +115,7 @@ func fits(meta *metadata.MetaFiles, old []byte) bool {
 }
 
 func (p *pass) snapshot(ctx context.Context) error {
-	b, err := p.file(ctx, wire.RoleSnapshot, p.c.snapshotMeta(), p.u.store.held.snapshot, wire.MaxSnapshotBytes)
+	b, err := p.file(ctx, wire.RoleSnapshot, p.c.snapshotMeta(), p.c.old.snapshot, wire.MaxSnapshotBytes)
 	if err != nil {
 		return err
 	}
@@ -127,7 +127,7 @@ func (p *pass) targets(ctx context.Context) error {
 	if meta == nil {
 		return refuse(MixAndMatch, wire.RoleSnapshot, "it does not name the targets")
 	}
-	b, err := p.file(ctx, wire.RoleTargets, meta, p.u.store.held.targets, wire.MaxTargetsBytes)
+	b, err := p.file(ctx, wire.RoleTargets, meta, p.c.old.targets, wire.MaxTargetsBytes)
 	if err != nil {
 		return err
 	}
@@ -138,11 +138,7 @@ func (p *pass) targets(ctx context.Context) error {
 // are in force before anything else of this pass is even asked for.
 func (p *pass) roles(ctx context.Context) error {
 	var errs []error
-	for _, role := range p.u.order {
-		if !p.c.delegated(role) || p.c.roleMeta(role) == nil {
-			continue
-		}
-		before := p.news
+	for _, role := range p.order() {
 		if err := p.role(ctx, role); err != nil {
 			if ctx.Err() != nil {
 				return err
@@ -152,31 +148,57 @@ func (p *pass) roles(ctx context.Context) error {
 			continue
 		}
 		p.u.roleRefused(role, nil)
-		if role == wire.RoleRevocations && (p.news || before) {
+		if role != wire.RoleRevocations {
+			continue
+		}
+		if p.news {
 			// Their content first: a start without network then has both.
 			p.u.prefetch(ctx, p.c, p.src)
-			if err := p.u.store.commit(p.c); err != nil {
+			if err := p.commit(); err != nil {
 				return errors.Join(append(errs, err)...)
 			}
-			p.news = false
-			p.u.proven(p.c)
 		}
-		if role == wire.RoleRevocations {
-			errs = append(errs, p.u.apply(ctx, p.c, role, p.src))
-		}
+		errs = append(errs, p.u.apply(ctx, p.c, role, p.src))
 	}
 	if p.news {
-		if err := p.u.store.commit(p.c); err != nil {
-			return errors.Join(append(errs, err)...)
-		}
+		errs = append(errs, p.commit())
 	}
+	// The set itself keeps out what is older; the floor does so where the set
+	// is lost, and may come a moment later.
+	errs = append(errs, p.u.store.keepFloor(p.c))
 	p.u.proven(p.c)
 	p.u.hand(job{c: p.c, src: p.src})
 	return errors.Join(errs...)
 }
 
+// order lists the roles that this kiosk takes, those first that are held as
+// the snapshot names them: they cost nothing and belong to every set.
+func (p *pass) order() []string {
+	var held, fetch []string
+	for _, role := range p.u.order {
+		meta := p.c.roleMeta(role)
+		switch old := p.c.old.roles[role]; {
+		case meta == nil || !p.c.delegated(role):
+		case old != nil && role != wire.RoleRevocations && fits(meta, old):
+			held = append(held, role)
+		default:
+			fetch = append(fetch, role)
+		}
+	}
+	return append(held, fetch...)
+}
+
+func (p *pass) commit() error {
+	err := p.u.store.commit(p.c)
+	if err == nil {
+		p.news = false
+		p.u.proven(p.c)
+	}
+	return err
+}
+
 func (p *pass) role(ctx context.Context, role string) error {
-	b, err := p.file(ctx, role, p.c.roleMeta(role), p.u.store.held.roles[role], wire.MaxTargetsBytes)
+	b, err := p.file(ctx, role, p.c.roleMeta(role), p.c.old.roles[role], wire.MaxTargetsBytes)
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,8 @@ package update
 
 import (
 	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"maps"
@@ -15,9 +17,10 @@ import (
 
 // state is what staff and central are told; Updater.mu guards it.
 type state struct {
-	latest *chain // the newest that was proven
-	root   int64
-	issued time.Time // when the newest timestamp was signed, or first proven
+	latest    *chain       // the newest that was proven
+	root      wire.InForce // as central is told
+	timestamp wire.InForce
+	issued    time.Time // when the newest timestamp was signed, or first proven
 	// roles says what is in force, by role.
 	roles    map[string]*roleState
 	alarms   map[string]*alarm // by source and attack
@@ -32,6 +35,7 @@ type roleState struct {
 	done    bool   // they are in force, or refused for good
 	problem string
 	in      InForce
+	meta    int64 // version of the role's metadata that the targets are from
 	since   time.Time
 	issued  time.Time // of the newest target in force
 	expires time.Time // of the one that ends first
@@ -69,7 +73,31 @@ func (u *Updater) proven(c *chain) {
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.latest, u.root, u.issued = c, c.rootVersion(), at
+	u.latest, u.issued = c, at
+	u.root = spoken(wire.RoleRoot, c.rootVersion(), c.new.root)
+	u.timestamp = spoken(wire.RoleTimestamp, c.tm.Timestamp.Signed.Version, c.new.timestamp)
+	u.timestamp.Issued = at.UTC()
+}
+
+func spoken(role string, version int64, b []byte) wire.InForce {
+	sum := sha256.Sum256(b)
+	return wire.InForce{Role: role, Version: uint64(max(0, version)), Hash: hex.EncodeToString(sum[:8])}
+}
+
+// InForce is what central is told of what is in force.
+func (u *Updater) InForce() []wire.InForce {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.latest == nil {
+		return nil
+	}
+	out := []wire.InForce{u.root, u.timestamp}
+	for _, role := range u.order {
+		if r := u.roles[role]; r != nil && r.in.Version > 0 {
+			out = append(out, wire.InForce{Role: role, Version: uint64(r.meta), Hash: r.in.Detail})
+		}
+	}
+	return out
 }
 
 // wanted lists the targets that must stay on disk after work on c.
@@ -91,16 +119,21 @@ func (u *Updater) wanted(c *chain) []Target {
 	return all
 }
 
-// settled says whether these targets need no applier any more.
-func (u *Updater) settled(role, digest string) bool {
+// settled says whether these targets need no applier any more. meta is the
+// version of the metadata that names them.
+func (u *Updater) settled(role, digest string, meta int64) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	r := u.roles[role]
-	return r != nil && r.digest == digest && r.done
+	done := r != nil && r.digest == digest && r.done
+	if done && r.problem == "" {
+		r.meta = meta
+	}
+	return done
 }
 
 // applied notes what an applier did.
-func (u *Updater) applied(role string, targets []Target, in InForce, err error) {
+func (u *Updater) applied(role string, meta int64, targets []Target, in InForce, err error) {
 	d := digest(targets)
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -119,6 +152,7 @@ func (u *Updater) applied(role string, targets []Target, in InForce, err error) 
 		}
 		return
 	}
+	r.meta = meta
 	r.done, r.in, r.since, r.issued, r.expires = true, in, u.cfg.Time().Now, time.Time{}, time.Time{}
 	for _, t := range targets {
 		if t.Issued.After(r.issued) {

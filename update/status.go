@@ -42,7 +42,7 @@ func (u *Updater) Status() Status {
 	notices := u.Notices()
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	s := Status{Root: u.root, Issued: u.issued, Source: u.reached, Looked: u.at, Roles: []RoleStatus{}}
+	s := Status{Root: int64(u.root.Version), Issued: u.issued, Source: u.reached, Looked: u.at, Roles: []RoleStatus{}}
 	if c := u.latest; c != nil {
 		s.Timestamp, s.Expires = c.tm.Timestamp.Signed.Version, c.tm.Timestamp.Signed.Expires.UTC()
 		s.Snapshot = c.tm.Snapshot.Signed.Version

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -22,13 +23,10 @@ import (
 const (
 	rootFile    = "root.json" // the newest root that was proven
 	floorFile   = "floor"     // see floor
-	setFolder   = "set"       // timestamp, snapshot, targets and roles in force
-	aboutFile   = "about"     // what belongs to the set
+	setFile     = "set"       // timestamp, snapshot, targets and roles in force
 	targetsDir  = "targets"   // proven target files by their SHA-256
-	rolePrefix  = "role-"
-	jsonEnd     = ".json"
 	storeFormat = 1
-	maxSetFile  = wire.MaxTargetsBytes
+	maxSetFile  = 64 << 20
 )
 
 // ErrDamaged says that something on the kiosk's own disk is not what was
@@ -43,12 +41,16 @@ type store struct {
 	floor floor
 }
 
-// about describes the set in force.
-type about struct {
-	V        int               `json:"v"`
-	Accepted time.Time         `json:"accepted"`
-	Keys     string            `json:"keys"` // as held.keys
-	Sums     map[string]string `json:"sums"` // SHA-256 of each file
+// set is the metadata in force as it stands in one file: to sync one file is
+// what a revocation has time for.
+type set struct {
+	V         int               `json:"v"`
+	Accepted  time.Time         `json:"accepted"`
+	Keys      string            `json:"keys"` // as held.keys
+	Timestamp []byte            `json:"timestamp"`
+	Snapshot  []byte            `json:"snapshot"`
+	Targets   []byte            `json:"targets"`
+	Roles     map[string][]byte `json:"roles"`
 }
 
 // openStore opens or makes the folder. anchor is the root to begin with where
@@ -117,62 +119,25 @@ func (s *store) readRoot(anchor []byte) error {
 	return nil
 }
 
-// readSet reads and proves the set in force as it was accepted: nothing in it
-// expires by standing there.
+// readSet reads the set in force. load proves it.
 func (s *store) readSet() error {
-	b, err := readAtMost(s.path(setFolder+"/"+aboutFile), 1<<20)
+	b, err := readAtMost(s.path(setFile), maxSetFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // nothing was accepted yet
 	}
-	var a about
+	var in set
 	if err == nil {
-		err = unsum(b, &a)
+		err = unsum(b, &in)
 	}
-	if err == nil && a.V != storeFormat {
-		err = fmt.Errorf("format %d, this program reads %d", a.V, storeFormat)
+	if err == nil && in.V != storeFormat {
+		err = fmt.Errorf("format %d, this program reads %d", in.V, storeFormat)
 	}
 	if err != nil {
-		return fmt.Errorf("update folder: %s: %w", s.path(setFolder), err)
+		return fmt.Errorf("update folder: %s: %w: it is fetched again", s.path(setFile), err)
 	}
-	h := held{root: s.held.root, accepted: a.Accepted, keys: a.Keys, roles: map[string][]byte{}}
-	for name, want := range a.Sums {
-		b, err := readAtMost(s.path(setFolder+"/"+filepath.Base(name)), maxSetFile)
-		if sum := sha256.Sum256(b); err == nil && hex.EncodeToString(sum[:]) != want {
-			err = ErrDamaged
-		}
-		if err != nil {
-			return fmt.Errorf("update folder: %s: %w: it is fetched again", s.path(setFolder+"/"+name), err)
-		}
-		h.put(strings.TrimSuffix(name, jsonEnd), b)
-	}
-	s.held = h
+	s.held = held{root: s.held.root, accepted: in.Accepted, keys: in.Keys,
+		timestamp: in.Timestamp, snapshot: in.Snapshot, targets: in.Targets, roles: in.Roles}
 	return nil
-}
-
-func (h *held) put(name string, b []byte) {
-	switch name {
-	case wire.RoleTimestamp:
-		h.timestamp = b
-	case wire.RoleSnapshot:
-		h.snapshot = b
-	case wire.RoleTargets:
-		h.targets = b
-	default:
-		h.roles[strings.TrimPrefix(name, rolePrefix)] = b
-	}
-}
-
-func (h *held) files() map[string][]byte {
-	out := map[string][]byte{}
-	for name, b := range map[string][]byte{wire.RoleTimestamp: h.timestamp, wire.RoleSnapshot: h.snapshot, wire.RoleTargets: h.targets} {
-		if b != nil {
-			out[name+jsonEnd] = b
-		}
-	}
-	for role, b := range h.roles {
-		out[rolePrefix+role+jsonEnd] = b
-	}
-	return out
 }
 
 // keepRoot makes a proven root the one to begin with.
@@ -206,37 +171,18 @@ func (s *store) keepFloor(c *chain) error {
 
 // commit makes what a chain has proven the set in force.
 func (s *store) commit(c *chain) error {
-	if err := s.keepFloor(c); err != nil {
-		return err
+	h := c.new
+	b, err := withSum(set{V: storeFormat, Accepted: h.accepted.UTC(), Keys: h.keys,
+		Timestamp: h.timestamp, Snapshot: h.snapshot, Targets: h.targets, Roles: h.roles})
+	if err == nil {
+		err = durable.WriteFile(s.path(setFile), b, 0o600)
 	}
-	temp, err := durable.MkdirTemp(s.path(setFolder))
 	if err != nil {
 		return err
 	}
-	if err := fillSet(temp, &c.new); err != nil {
-		return errors.Join(err, os.RemoveAll(temp))
-	}
-	if err := durable.CommitFolder(temp, s.path(setFolder)); err != nil {
-		return errors.Join(err, os.RemoveAll(temp))
-	}
-	s.held = c.new
+	s.held = h
+	s.held.roles = maps.Clone(h.roles)
 	return nil
-}
-
-func fillSet(dir string, h *held) error {
-	a := about{V: storeFormat, Accepted: h.accepted.UTC(), Keys: h.keys, Sums: map[string]string{}}
-	for name, b := range h.files() {
-		sum := sha256.Sum256(b)
-		a.Sums[name] = hex.EncodeToString(sum[:])
-		if err := os.WriteFile(filepath.Join(dir, name), b, 0o600); err != nil {
-			return err
-		}
-	}
-	b, err := withSum(a)
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(filepath.Join(dir, aboutFile), b, 0o600)
 }
 
 // withSum writes v as one line of JSON behind its SHA-256.

@@ -18,13 +18,12 @@ import (
 // nothing older comes in through the damage.
 func TestDamagedFolder(t *testing.T) {
 	for name, spoil := range map[string]func(dir string) error{
-		"a timestamp altered": func(dir string) error { return flip(filepath.Join(dir, setFolder, "timestamp.json")) },
-		"a role altered":      func(dir string) error { return flip(filepath.Join(dir, setFolder, "role-revocations.json")) },
-		"a snapshot gone":     func(dir string) error { return os.Remove(filepath.Join(dir, setFolder, "snapshot.json")) },
-		"its account torn":    func(dir string) error { return os.Truncate(filepath.Join(dir, setFolder, aboutFile), 20) },
-		"everything gone":     func(dir string) error { return os.RemoveAll(filepath.Join(dir, setFolder)) },
-		"the root torn":       func(dir string) error { return os.Truncate(filepath.Join(dir, rootFile), 20) },
-		"leftovers":           func(dir string) error { return os.MkdirAll(filepath.Join(dir, ".tmp-set-1"), 0o700) },
+		"the set altered": func(dir string) error { return flip(filepath.Join(dir, setFile)) },
+		"the set torn":    func(dir string) error { return os.Truncate(filepath.Join(dir, setFile), 20) },
+		"the set empty":   func(dir string) error { return os.Truncate(filepath.Join(dir, setFile), 0) },
+		"the set gone":    func(dir string) error { return os.Remove(filepath.Join(dir, setFile)) },
+		"the root torn":   func(dir string) error { return os.Truncate(filepath.Join(dir, rootFile), 20) },
+		"leftovers":       func(dir string) error { return os.MkdirAll(filepath.Join(dir, ".tmp-set-1"), 0o700) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

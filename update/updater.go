@@ -331,7 +331,8 @@ func (u *Updater) apply(ctx context.Context, c *chain, role string, src Source) 
 		return err
 	}
 	u.ignored(role, unknown)
-	if u.settled(role, digest(targets)) {
+	meta := c.tm.Targets[role].Signed.Version
+	if u.settled(role, digest(targets), meta) {
 		return nil
 	}
 	began := time.Now()
@@ -339,7 +340,7 @@ func (u *Updater) apply(ctx context.Context, c *chain, role string, src Source) 
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	u.applied(role, targets, in, err)
+	u.applied(role, meta, targets, in, err)
 	if err != nil {
 		return fmt.Errorf("%s: %w", role, err)
 	}

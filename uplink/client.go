@@ -13,6 +13,7 @@ import (
 	"time"
 
 	mqtt "github.com/eclipse/paho.mqtt.golang"
+	"github.com/eclipse/paho.mqtt.golang/packets"
 
 	"gateagent/gate/wire"
 )
@@ -268,8 +269,16 @@ func reason(err error) string {
 		return iface.Error() + ": look at the cable, and at `ip link`"
 	case errors.Is(err, errDead):
 		return "the broker fell silent: check the network"
+	case errors.Is(err, wire.ErrRevoked):
+		return "the broker's certificate is revoked: give the broker a new one at central"
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return "the broker's certificate has ended: renew it at central, or look at this kiosk's clock"
 	case errors.As(err, &unknown), errors.As(err, &host), errors.As(err, &invalid):
 		return "the broker's certificate is not central's: check address and clock, or install a new bundle"
+	case strings.Contains(err.Error(), "remote error: tls: expired"):
+		return "this kiosk's certificate has ended: renew it at central and install the new bundle"
+	case strings.Contains(err.Error(), "remote error: tls: revoked"), errors.Is(err, packets.ErrorRefusedNotAuthorised):
+		return "this kiosk is revoked or not enrolled here: enrol it anew at central and install the new bundle"
 	case strings.Contains(err.Error(), "remote error: tls"):
 		return "the broker refuses this kiosk's certificate: renew it at central and install the new bundle"
 	case errors.As(err, &dns):

@@ -40,7 +40,21 @@ func tale(acts []act) string {
 	return b.String()
 }
 
-var histories = flag.Int("histories", 40, "how many histories the model is put through")
+var (
+	histories = flag.Int("histories", 40, "how many histories the model is put through")
+	seed      = flag.Uint64("seed", 0, "of the histories; 0: a new one, which is printed")
+)
+
+// seeded gives the seed in force, and prints it.
+func seeded(t *testing.T) uint64 {
+	t.Helper()
+	s := *seed
+	if s == 0 {
+		s = uint64(time.Now().UnixNano())
+	}
+	t.Logf("seed %d of %s", s, t.Name())
+	return s
+}
 
 // TestModel: whatever crashes, is restored, cloned, installed anew, lost,
 // doubled, reordered, repeated or forged, no disk counts as acknowledged what
@@ -50,8 +64,10 @@ var histories = flag.Int("histories", 40, "how many histories the model is put t
 func TestModel(t *testing.T) {
 	var count tally
 	done := 0
-	if err := flag.Set("rapid.checks", strconv.Itoa(*histories)); err != nil {
-		t.Fatal(err)
+	for name, value := range map[string]uint64{"rapid.checks": uint64(*histories), "rapid.seed": seeded(t)} {
+		if err := flag.Set(name, strconv.FormatUint(value, 10)); err != nil {
+			t.Fatal(err)
+		}
 	}
 	rapid.Check(t, func(rt *rapid.T) {
 		done++
@@ -79,8 +95,7 @@ func TestModelIsTheRealThing(t *testing.T) {
 	}
 	var count tally
 	gen, done := history(30, 60), 0
-	seed := int(time.Now().UnixNano() % 1_000_000)
-	t.Logf("seed %d", seed)
+	seed := int(seeded(t) % 1_000_000)
 	for ; done < *histories/10; done++ {
 		acts := gen.Example(seed + done)
 		err := bubble(t, func() error {

@@ -50,11 +50,24 @@ func (u *Uplink) Notices() []gate.Notice {
 		}
 	}
 	out = append(out, u.pathNotices()...)
-	if end := u.cfg.Identity.NotAfter(); !end.IsZero() && now.Add(certificateWarning).After(end) {
-		out = append(out, gate.Notice{Level: "warning", Source: "certificate",
-			Text: "the kiosk's certificate ends on " + end.UTC().Format(time.DateOnly) + ": renew it at central and install the new bundle"})
+	return append(out, u.certificateNotice()...)
+}
+
+// certificateNotice says that the kiosk's certificate ends or has ended.
+func (u *Uplink) certificateNotice() []gate.Notice {
+	now := time.Now()
+	if u.cfg.Now != nil {
+		now = u.cfg.Now()
 	}
-	return out
+	level, verb := "warning", "ends"
+	switch end := u.cfg.Identity.NotAfter(); {
+	case end.IsZero() || now.Add(certificateWarning).Before(end):
+		return nil
+	case now.After(end):
+		level, verb = "fault", "ended"
+	}
+	return []gate.Notice{{Level: level, Source: sourceCertificate, Text: fmt.Sprintf("the kiosk's certificate %s on %s: renew it at central and install the new bundle",
+		verb, u.cfg.Identity.NotAfter().UTC().Format(time.DateOnly))}}
 }
 
 // Sources of notices besides "uplink".
@@ -64,6 +77,8 @@ const (
 	sourceStore   = "outbox"        // an acknowledgement could not be stored
 	sourcePath    = "uplink path"   // which of several paths is in use, and which are dead
 	sourceBudget  = "uplink budget" // bytes left of a metered path
+	// The kiosk's certificate ends.
+	sourceCertificate = "certificate"
 )
 
 // alarmLasts is how long staff see an alarm.

@@ -2,7 +2,11 @@ package enrol
 
 import (
 	"context"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -28,6 +32,30 @@ func (r *Registry) BrokerFiles(ctx context.Context, names []string, now time.Tim
 	}
 	return map[string][]byte{"ca.pem": r.CA.RootPEM(), "server.pem": cert, "server.key": key,
 		"revoked.pem": revoked, "acl": accessRules()}, nil
+}
+
+// RevokeBroker puts the certificate of a broker of the operator's own on the
+// list of revoked ones, when somebody else may have its key.
+func (r *Registry) RevokeBroker(ctx context.Context, certificate []byte) error {
+	block, _ := pem.Decode(certificate)
+	if block == nil {
+		return errors.New("no PEM certificate: give the broker's server.pem")
+	}
+	c, err := x509.ParseCertificate(block.Bytes)
+	if err == nil {
+		err = c.CheckSignatureFrom(r.CA.Root())
+	}
+	if err == nil && ca.IsKiosk(c) {
+		err = errors.New("it is a kiosk's: take `gatectl kiosk revoke`")
+	}
+	if err != nil {
+		return fmt.Errorf("the broker's certificate: %w", err)
+	}
+	before, err := r.Store.Setting(ctx, settingRevoked)
+	if err != nil || slices.Contains(strings.Fields(before), Serial(c)) {
+		return err
+	}
+	return r.Store.SetSetting(ctx, settingRevoked, strings.TrimSpace(before+" "+Serial(c)))
 }
 
 // accessRules: %u is the name in the client's certificate.

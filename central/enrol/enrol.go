@@ -13,6 +13,7 @@ import (
 	"math/big"
 	"net/url"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"gateagent/central/ca"
@@ -28,6 +29,9 @@ const settingBroker = "broker"
 
 // settingSealing, with the name of a kiosk, is how it seals.
 const settingSealing = "sealing/"
+
+// settingRevoked are the numbers of brokers' certificates that are revoked.
+const settingRevoked = "revoked brokers"
 
 // Registry is central's state folder, opened.
 type Registry struct {
@@ -175,15 +179,19 @@ func (r *Registry) DocKeys(ctx context.Context, kiosk string, set *wire.DocKeySe
 // List gives every kiosk, by name, the revoked ones too.
 func (r *Registry) List(ctx context.Context) ([]store.Kiosk, error) { return r.Store.Kiosks(ctx) }
 
-// RevocationList gives the revoked certificates as a PEM list, for brokers
-// other than the embedded one.
+// RevocationList gives the revoked certificates as a PEM list: those of kiosks
+// for brokers other than the embedded one, those of brokers for kiosks.
 func (r *Registry) RevocationList(ctx context.Context, now time.Time) ([]byte, error) {
 	serials, err := r.Store.RevokedSerials(ctx)
 	if err != nil {
 		return nil, err
 	}
+	brokers, err := r.Store.Setting(ctx, settingRevoked)
+	if err != nil {
+		return nil, err
+	}
 	var all []*big.Int
-	for _, s := range serials {
+	for _, s := range append(serials, strings.Fields(brokers)...) {
 		n, ok := new(big.Int).SetString(s, 16)
 		if !ok {
 			return nil, fmt.Errorf("revoked certificate %q: no serial number", s)

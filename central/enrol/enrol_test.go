@@ -3,7 +3,10 @@ package enrol_test
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -294,4 +297,91 @@ func TestLostKeyIsNoNewCA(t *testing.T) {
 	if _, err := enrol.Open(t.Context(), dir); err == nil || !strings.Contains(err.Error(), "backup") {
 		t.Errorf("a CA folder without its key: %v", err)
 	}
+}
+
+// A broker whose key got lost is put on the list, and a kiosk that has the list
+// refuses it at its next handshake, and no other.
+func TestRevokedBroker(t *testing.T) {
+	r, _ := open(t)
+	keys, req := request(t, "sgn-g12")
+	dir := filepath.Join(t.TempDir(), "identity")
+	if err := keys.Save(dir); err != nil {
+		t.Fatal(err)
+	}
+	b, err := r.Add(t.Context(), req, opts, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := enrol.Encode(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, err := wire.InstallBundle(dir, data, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.RevokeBroker(t.Context(), []byte(b.Certificate)); err == nil {
+		t.Error("a kiosk's certificate was taken for a broker's")
+	}
+	old, next := brokerCertificate(t, r), brokerCertificate(t, r)
+	if err := r.RevokeBroker(t.Context(), old); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.RevokeBroker(t.Context(), old); err != nil { // twice does no harm
+		t.Fatal(err)
+	}
+	list, err := r.RevocationList(t.Context(), time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := wire.InstallRevoked(dir, list); n != 1 || err != nil {
+		t.Fatalf("%d certificates (%v)", n, err)
+	}
+	if id, err = wire.LoadIdentity(dir); err != nil {
+		t.Fatal(err)
+	}
+	verify := func(certificate []byte) error {
+		block, _ := pem.Decode(certificate)
+		c, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return id.TLS("127.0.0.1").VerifyConnection(tls.ConnectionState{PeerCertificates: []*x509.Certificate{c}})
+	}
+	if err := verify(old); !errors.Is(err, wire.ErrRevoked) {
+		t.Errorf("the revoked broker: %v", err)
+	}
+	if err := verify(next); err != nil {
+		t.Errorf("the next broker: %v", err)
+	}
+	earlier, err := r.RevocationList(t.Context(), time.Now().Add(-time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, _ := open(t)
+	foreign, err := other.RevocationList(t.Context(), time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, bad := range map[string][]byte{"older": earlier, "another central's": foreign, "a certificate": old, "nothing": nil} {
+		if _, err := wire.InstallRevoked(dir, bad); err == nil {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+	// A list that cannot be read lets nobody through.
+	if err := os.WriteFile(filepath.Join(dir, "revoked.pem"), foreign, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if verify(next) == nil {
+		t.Error("a broker passes although the list cannot be read")
+	}
+}
+
+func brokerCertificate(t *testing.T, r *enrol.Registry) []byte {
+	t.Helper()
+	files, err := r.BrokerFiles(t.Context(), []string{"127.0.0.1"}, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files["server.pem"]
 }

@@ -76,6 +76,7 @@ var alarmNames = map[string]string{
 	store.AlarmFormat:    "Unreadable message",
 
 	store.AlarmUnreadable: "Results that cannot be opened",
+	store.AlarmDisagree:   "Kiosks disagree",
 }
 
 // kioskView is one kiosk in the overview.

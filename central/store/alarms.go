@@ -17,6 +17,8 @@ const (
 	AlarmFormat    = "format"    // a message that cannot be read
 	// AlarmUnreadable: results are stored that central's keys do not open.
 	AlarmUnreadable = "unreadable"
+	// AlarmDisagree: kiosks that should have the same in force do not.
+	AlarmDisagree = "disagree"
 )
 
 // Alarm is something that an operator must see. Alarms of one kiosk and kind

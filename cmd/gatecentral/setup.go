@@ -79,7 +79,7 @@ func onState(ctx context.Context, dir string, do func(context.Context, *enrol.Re
 }
 
 func brokerFilesCommand() *cobra.Command {
-	var state, out string
+	var state, out, revoke string
 	var names []string
 	cmd := &cobra.Command{
 		Use:   "broker-files --state DIR --name HOST --out DIR",
@@ -97,10 +97,23 @@ a folder. In mosquitto.conf:
   acl_file DIR/acl
 
 Write them again after a kiosk was revoked and before the certificate ends, in
-400 days. central refuses the results of a revoked kiosk in any case.`,
+400 days. central refuses the results of a revoked kiosk in any case.
+
+When somebody else may have the broker's key, --revoke puts its old certificate
+on the list as well; give that list (revoked.pem) to every kiosk with
+gatectl kiosk revoked.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return onState(cmd.Context(), state, func(ctx context.Context, r *enrol.Registry) error {
+				if revoke != "" {
+					old, err := os.ReadFile(revoke)
+					if err == nil {
+						err = r.RevokeBroker(ctx, old)
+					}
+					if err != nil {
+						return fmt.Errorf("--revoke %s: %w", revoke, err)
+					}
+				}
 				files, err := r.BrokerFiles(ctx, names, time.Now())
 				if err != nil {
 					return err
@@ -112,6 +125,7 @@ Write them again after a kiosk was revoked and before the certificate ends, in
 	f := cmd.Flags()
 	f.StringVar(&state, "state", "/var/lib/gatecentral", "state folder")
 	f.StringVar(&out, "out", "", "folder to write to")
+	f.StringVar(&revoke, "revoke", "", "the old server.pem, whose key is no secret any more")
 	f.StringArrayVar(&names, "name", []string{"localhost", "127.0.0.1"}, "host name or address of the broker, repeatable")
 	return cmd
 }

@@ -34,7 +34,7 @@ print. central need not be stopped; what is added or revoked counts at once.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(kioskRequest(), kioskInstall(), kioskAdd(), kioskRenew(), kioskRevoke(), kioskList(), kioskCRL())
+	cmd.AddCommand(kioskRequest(), kioskInstall(), kioskAdd(), kioskRenew(), kioskRevoke(), kioskList(), kioskCRL(), kioskRevoked())
 	return cmd
 }
 
@@ -205,7 +205,7 @@ func kioskCRL() *cobra.Command {
 	var f centralFlags
 	cmd := &cobra.Command{
 		Use:   "crl --central DIR",
-		Short: "At central: print the revocation list for a broker of your own",
+		Short: "At central: print the revocation list, for a broker of your own and for kiosks",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return f.open(cmd, func(ctx context.Context, r *enrol.Registry) error {
@@ -219,6 +219,29 @@ func kioskCRL() *cobra.Command {
 		},
 	}
 	f.register(cmd)
+	return cmd
+}
+
+func kioskRevoked() *cobra.Command {
+	var state string
+	cmd := &cobra.Command{
+		Use:   "revoked LIST --state DIR",
+		Short: "On the kiosk: put central's revocation list in force, for the brokers on it",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			data, err := readBounded(cmd, args[0])
+			if err != nil {
+				return err
+			}
+			n, err := wire.InstallRevoked(filepath.Join(state, wire.IdentityFolder), data)
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(cmd.ErrOrStderr(), "%d certificates are revoked, from the next connection on\n", n)
+			return err
+		},
+	}
+	kioskState(cmd, &state)
 	return cmd
 }
 

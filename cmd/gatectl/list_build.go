@@ -1,25 +1,40 @@
 package main
 
 import (
-	"bufio"
 	"context"
-	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
-	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"gateagent/match/allowlist"
+	"gateagent/match/allowlist/manifest"
 )
 
-const listBuildHelp = `Build a signed allowlist from a CSV file.
+const listBuildHelp = `Build a signed allowlist from CSV files and from the passenger lists of airlines.
 
-The first line names the columns, in any order; UTF-8, commas, and double
+Every --in may be of another format; its content tells which, or --format:
+
+  csv     one traveller a line, below
+  pnl     PNL and ADL telegrams (IATA Recommended Practice 1708), any number in
+          one file, in any order. All parts must be there, and the PNL of each
+          ADL: additions, changes and deletions take effect before anybody is
+          listed
+  paxlst  UN/EDIFACT interchanges with PAXLST messages, as sent to authorities
+
+Passenger lists name neither gates nor windows. --gates says where their
+travellers may pass. They may from --opens before the departure until --closes
+behind it; a telegram knows only the day of departure, so there the whole day
+counts. Times are local: --zone is the airport's zone. With --airport nobody is
+listed who boards elsewhere. A traveller is listed under each travel document
+that is named completely (issuing state, type, whole number), otherwise under
+name, birth date and flight, otherwise not at all.
+
+CSV: the first line names the columns, in any order; UTF-8, commas, and double
 quotes around a field that holds a comma:
 
   issuer   issuing state as in the MRZ: VNM, FRA, D
@@ -27,6 +42,8 @@ quotes around a field that holds a comma:
   number   the complete document number; for Vietnamese identity cards the
            twelve digits of the citizen number, never the nine of the MRZ
            number field, which strangers share
+           A number may be written with fillers and check digit, as in the MRZ;
+           the digit is then checked
   flights  flight numbers with ; between them: VN123;VN124. May be empty
   gates    gates with ; between them: SGN-G12;SGN-G13. * is every gate
   from     when the traveller may first pass: 2026-03-01T14:30:00+07:00; with
@@ -35,14 +52,21 @@ quotes around a field that holds a comma:
   flags    allow, refer (staff should see this traveller) or refuse; with
            ;priority behind it for the priority lane
 
+Instead of issuer, type and number a row may have
+
+  signature  SHA-256 of the signature in the document's EF.SOD, 64 hexadecimal
+             digits: nobody can guess it, so it is the better key
+  name       with birth (1999-08-17): the traveller counts on the row's flights;
+             for lists that know no numbers
+
 One document may stand on several rows, for several flights. Where more than
 one is open at a gate, refuse goes before refer before allow.
 
   issuer,type,number,flights,gates,from,until,flags
   VNM,ID,001099000001,VN123,SGN-G12,2026-03-01T12:00:00+07:00,2026-03-01T15:00:00+07:00,allow
 
-Every row that is not taken is reported with its line and why, never with its
-content. Building goes on, and the exit code is 0, unless --strict is given.
+Every row that is not taken is reported with its line (of a PAXLST: its
+segment) and why, never with its content. Building goes on, and the exit code is 0, unless --strict is given.
 Rows that say the same as another are counted and merged.
 
 A generation shares one secret, kept in generation-N.secret beside the signing
@@ -52,12 +76,14 @@ grow with every list: kiosks refuse whatever is older than what they had.`
 
 // buildFlags are the flags of `gatectl list build`.
 type buildFlags struct {
-	in, out, key, secret, zone, issued, report, temp string
-	generation                                       uint32
-	version                                          uint64
-	valid                                            time.Duration
-	memory                                           int64
-	strict, json, specimens                          bool
+	in, gates                                    []string
+	out, key, secret, zone, issued, report, temp string
+	format, airport                              string
+	generation                                   uint32
+	version                                      uint64
+	valid, opens, closes                         time.Duration
+	memory                                       int64
+	strict, json, specimens                      bool
 }
 
 // listBuildCommand is `gatectl list build`.
@@ -65,7 +91,7 @@ func listBuildCommand() *cobra.Command {
 	var f buildFlags
 	cmd := &cobra.Command{
 		Use:   "build --in FILE --out DIR --key signing.key --generation N --version N",
-		Short: "Build a signed allowlist from a CSV file",
+		Short: "Build a signed allowlist from CSV, PNL, ADL and PAXLST",
 		Long:  listBuildHelp,
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -73,7 +99,12 @@ func listBuildCommand() *cobra.Command {
 		},
 	}
 	fl := cmd.Flags()
-	fl.StringVar(&f.in, "in", "", "CSV file; - is standard input")
+	fl.StringArrayVar(&f.in, "in", nil, "input file; - is standard input; may be given several times")
+	fl.StringVar(&f.format, "format", "auto", "format of every input: auto, csv, pnl (ADLs, too) or paxlst")
+	fl.StringSliceVar(&f.gates, "gates", nil, "gates for travellers of passenger lists, like SGN-G12,SGN-G13; '*' is every gate")
+	fl.DurationVar(&f.opens, "opens", 6*time.Hour, "how long before the departure travellers of passenger lists may pass")
+	fl.DurationVar(&f.closes, "closes", 6*time.Hour, "how long behind it, for delays")
+	fl.StringVar(&f.airport, "airport", "", "list for one airport, like SGN: who boards elsewhere is left out")
 	fl.StringVar(&f.out, "out", "", "folder of the list; a list that is there is replaced as a whole")
 	fl.StringVar(&f.key, "key", "", "signing key, made by gatectl list keygen")
 	fl.StringVar(&f.secret, "secret", "", "file of the generation's secret (default generation-N.secret beside --key)")
@@ -102,41 +133,39 @@ func buildList(ctx context.Context, f buildFlags, stdin io.Reader, stdout, stder
 	if err := refuseOlder(f.out, f.version); err != nil {
 		return err
 	}
-	in := stdin
-	if f.in != "-" {
-		file, err := os.Open(f.in)
-		if err != nil {
-			return err
-		}
-		defer file.Close()
-		in = file
-	}
-	issues, err := newIssueReport(f, stderr)
+	in, err := openInputs(f, stdin, newProgress(stderr))
 	if err != nil {
 		return err
 	}
-	progress := newProgress(stderr)
-	cfg.Report, cfg.Progress = issues.add, progress.show
+	defer in.close()
+	issues, err := newIssueReport(f, in, stderr)
+	if err != nil {
+		return err
+	}
+	cfg.Report, cfg.Progress = issues.add, in.progress.show
 	b, err := allowlist.NewBuilder(ctx, f.out, cfg)
 	if err != nil {
 		return errors.Join(err, issues.close())
 	}
-	reader := allowlist.CSVReader{Zone: zone, Progress: func(lines int64) { progress.show("reading", uint64(lines), 0) }}
-	var sum allowlist.Summary
-	if err = reader.Read(ctx, in, b); err != nil {
-		err = fmt.Errorf("%s: %w", f.in, err)
-	} else {
-		sum, err = b.Finish(ctx)
+	r := manifest.NewReader(manifest.Options{
+		Now: cfg.Issued, Zone: zone, Gates: f.gates, Opens: f.opens, Closes: f.closes, Airport: f.airport, Note: issues.note,
+	}, b)
+	issues.reader = r
+	sum := buildSummary{Inputs: in.stats}
+	if err = in.read(ctx, r, zone, b); err == nil {
+		sum.Summary, err = b.Finish(ctx)
 	}
+	in.progress.end()
 	if err = errors.Join(err, b.Close(), issues.close()); err != nil {
 		return err
 	}
+	sum.Notes = issues.notes
 	return printSummary(stdout, f, sum)
 }
 
 // config gathers what the list is built with.
 func (f *buildFlags) config(stderr io.Writer) (allowlist.BuildConfig, *time.Location, error) {
-	cfg := allowlist.BuildConfig{Version: f.version, Specimens: f.specimens, Strict: f.strict, Temp: f.temp, Memory: f.memory << 20}
+	cfg := allowlist.BuildConfig{Version: f.version, Airport: f.airport, Specimens: f.specimens, Strict: f.strict, Temp: f.temp, Memory: f.memory << 20}
 	if f.memory < 1 || f.memory > 1<<20 {
 		return cfg, nil, errors.New("--memory: not between 1 and 1048576 MiB")
 	}
@@ -206,80 +235,32 @@ func refuseOlder(dir string, version uint64) error {
 	return nil
 }
 
-func printSummary(w io.Writer, f buildFlags, sum allowlist.Summary) error {
+// buildSummary is what was built, and from what.
+type buildSummary struct {
+	allowlist.Summary
+	Notes  uint64         `json:"notes"`
+	Inputs []inputSummary `json:"inputs"`
+}
+
+// inputSummary describes one input.
+type inputSummary struct {
+	File string `json:"file"`
+	manifest.Stats
+	Rejected uint64 `json:"rejected"`
+	Repeated uint64 `json:"repeated"`
+}
+
+func printSummary(w io.Writer, f buildFlags, sum buildSummary) error {
 	if f.json {
 		return printJSON(w, sum)
+	}
+	for _, in := range sum.Inputs {
+		if in.Messages > 0 {
+			fmt.Fprintf(w, "%s: %s, %d messages, %d travellers\n", in.File, in.Format, in.Messages, in.Travellers)
+		}
 	}
 	_, err := fmt.Fprintf(w, "%s: generation %d version %d, entries %d, sets %d, bytes %d\nissued %s, expires %s\nroot %s\n%d rows read, %d rejected, %d repeated\n",
 		f.out, sum.Generation, sum.Version, sum.Entries, sum.Sets, sum.Bytes,
 		sum.Issued.Format(time.RFC3339), sum.Expires.Format(time.RFC3339), sum.Root, sum.Rows, sum.Rejected, sum.Duplicates)
 	return err
-}
-
-// issueReport writes what happened to rows: to standard error for people, or
-// to a CSV file.
-type issueReport struct {
-	in     string
-	stderr *bufio.Writer
-	file   *os.File
-	csv    *csv.Writer
-}
-
-func newIssueReport(f buildFlags, stderr io.Writer) (*issueReport, error) {
-	r := &issueReport{in: f.in, stderr: bufio.NewWriter(stderr)}
-	if f.report == "" {
-		return r, nil
-	}
-	var err error
-	if r.file, err = os.Create(f.report); err != nil {
-		return nil, fmt.Errorf("--report: %w", err)
-	}
-	r.csv = csv.NewWriter(r.file)
-	return r, r.csv.Write([]string{"line", "kind", "field", "reason"})
-}
-
-func (r *issueReport) add(i allowlist.Issue) {
-	kind := "rejected"
-	if i.Duplicate {
-		kind = "repeated"
-	}
-	if r.csv != nil {
-		r.csv.Write([]string{strconv.FormatInt(i.Line, 10), kind, i.Field, i.Reason}) // its error comes out of close
-		return
-	}
-	text := i.Reason
-	if i.Field != "" {
-		text = i.Field + " " + i.Reason
-	}
-	fmt.Fprintf(r.stderr, "%s:%d: %s: %s\n", r.in, i.Line, kind, text)
-}
-
-func (r *issueReport) close() error {
-	if r.csv == nil {
-		return r.stderr.Flush()
-	}
-	r.csv.Flush()
-	return errors.Join(r.csv.Error(), r.file.Close())
-}
-
-// progress tells that long work goes on, every few seconds.
-type progress struct {
-	w    io.Writer
-	last time.Time
-}
-
-const progressEvery = 2 * time.Second
-
-func newProgress(w io.Writer) *progress { return &progress{w, time.Now()} }
-
-func (p *progress) show(phase string, done, total uint64) {
-	if time.Since(p.last) < progressEvery {
-		return
-	}
-	p.last = time.Now()
-	if total > 0 {
-		fmt.Fprintf(p.w, "%s: %d of %d\n", phase, done, total)
-		return
-	}
-	fmt.Fprintf(p.w, "%s: %d\n", phase, done)
 }

@@ -29,13 +29,15 @@ type Identity struct {
 	SealTo      *SealKey   // central's; every result is sealed to it
 
 	seal *ecdh.PrivateKey // opens what central seals to the kiosk
+	ca   *x509.Certificate
+	dir  string // where it was read from; a list of revoked certificates may lie there
 }
 
 // TLS gives the client configuration towards the broker called serverName:
-// TLS 1.3, central's CA alone, the kiosk's certificate.
+// TLS 1.3, central's CA alone, no revoked certificate, the kiosk's own.
 func (id *Identity) TLS(serverName string) *tls.Config {
 	return &tls.Config{MinVersion: tls.VersionTLS13, RootCAs: id.CA, ServerName: serverName,
-		Certificates: []tls.Certificate{id.Certificate}}
+		Certificates: []tls.Certificate{id.Certificate}, VerifyConnection: id.notRevoked}
 }
 
 // NotAfter says when the kiosk's certificate ends; zero when there is none.
@@ -121,7 +123,7 @@ func NewIdentity(k *KioskKeys, b *Bundle) (*Identity, error) {
 	pool := x509.NewCertPool()
 	pool.AddCert(ca)
 	id := &Identity{Name: k.Name, CA: pool, Broker: b.Broker, Signing: k.Signing,
-		AckKey: bytes.Clone(b.AckKey), DocKeys: docs, SealTo: sealTo, seal: k.Seal,
+		AckKey: bytes.Clone(b.AckKey), DocKeys: docs, SealTo: sealTo, seal: k.Seal, ca: ca,
 		Certificate: tls.Certificate{Certificate: [][]byte{leaf.Raw}, PrivateKey: k.TLS, Leaf: leaf}}
 	for _, lk := range b.ListKeys {
 		id.ListKeys = append(id.ListKeys, bytes.Clone(lk))

@@ -123,7 +123,12 @@ func LoadIdentity(dir string) (*Identity, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", filepath.Join(dir, fileBundle), err)
 	}
-	return NewIdentity(keys, b)
+	id, err := NewIdentity(keys, b)
+	if err != nil {
+		return nil, err
+	}
+	id.dir = dir
+	return id, nil
 }
 
 // InstallBundle checks a bundle against the keys in the identity folder and

@@ -39,6 +39,7 @@ type Status struct {
 	Clock   ClockStatus  `json:"clock"`
 	DocKeys string       `json:"doc_keys,omitempty"` // the newest key of document references that the kiosk holds
 	List    ListStatus   `json:"list"`
+	Update  []InForce    `json:"update,omitempty"` // what central pushed, by role; the root as the first
 	FaceOff bool         `json:"face_off"`
 	Policy  string       `json:"policy"`
 	Notices []Notice     `json:"notices,omitempty"`
@@ -70,6 +71,15 @@ type ListStatus struct {
 	Issued     time.Time `json:"issued,omitzero"`
 	Expires    time.Time `json:"expires,omitzero"`
 	Problem    string    `json:"problem,omitempty"`
+}
+
+// InForce is what is in force of a role of the update repository. Two kiosks
+// with one version of root, trust, a list or revocations have one hash.
+type InForce struct {
+	Role    string    `json:"role"`
+	Version uint64    `json:"version"`
+	Hash    string    `json:"hash,omitempty"`  // hexadecimal, a part; of a list its root's
+	Issued  time.Time `json:"issued,omitzero"` // of the timestamp: when it was signed
 }
 
 // Notice is one line about a device or a supply.

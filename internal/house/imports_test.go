@@ -42,7 +42,8 @@ func rooms() []room {
 		{"sim", false, []string{"internal", "gate/mrz"}},
 		{"internal", false, nil},
 		{"systemd", false, nil},
-		{"e2e", false, nil}, // tests of the whole
+		{"e2e", false, nil},    // tests of the whole
+		{"faults", false, nil}, // tests of what may not get lost
 	}
 }
 

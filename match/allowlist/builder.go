@@ -32,7 +32,8 @@ type Issue struct {
 	Line      int64
 	Field     string
 	Reason    string
-	Duplicate bool // repeats another line; nothing is lost
+	Duplicate bool // repeats another line, Of; nothing is lost
+	Of        int64
 }
 
 // BuildConfig says what a list is built with.

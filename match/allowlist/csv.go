@@ -13,8 +13,29 @@ import (
 )
 
 // CSVColumns are the columns of the input, in the order of the help text. The
-// first line of a file names them, in any order.
-var CSVColumns = []string{"issuer", "type", "number", "flights", "gates", "from", "until", "flags"}
+// first line of a file names them, in any order. Of the first six those of one
+// match key suffice: issuer, type and number; signature; name and birth, which
+// count together with each of the flights.
+var CSVColumns = []string{
+	"issuer", "type", "number", "signature", "name", "birth",
+	"flights", "gates", "from", "until", "flags",
+}
+
+// Columns by their place in CSVColumns.
+const (
+	colIssuer = iota
+	colType
+	colNumber
+	colSignature
+	colName
+	colBirth
+	colFlights
+	colGates
+	colFrom
+	colUntil
+	colFlags
+	csvColumns
+)
 
 // maxLine bounds one line of input.
 const maxLine = 64 << 10
@@ -25,10 +46,11 @@ const maxLine = 64 << 10
 type CSVReader struct {
 	// Zone is the zone of times that name none; nil rejects them.
 	Zone *time.Location
-	// Progress is called now and then with the number of lines read.
-	Progress func(lines int64)
+	// Base is added to line numbers: several inputs share one range.
+	Base int64
 
-	columns [8]int // position in the file of each of CSVColumns
+	columns [csvColumns]int // position in the file of each of CSVColumns; -1: absent
+	width   int             // columns in the file
 	sets    map[string]Set
 }
 
@@ -44,7 +66,7 @@ func (c *CSVReader) Read(ctx context.Context, in io.Reader, b *Builder) error {
 			if line == 1 {
 				return errors.New("line 1 is longer than 65536 bytes: is this a CSV file?")
 			}
-			b.Reject(line, "row", "is longer than 65536 bytes")
+			b.Reject(c.Base+line, "row", "is longer than 65536 bytes")
 			if err := skipLine(r); err != nil {
 				return ignoreEOF(err)
 			}
@@ -56,13 +78,8 @@ func (c *CSVReader) Read(ctx context.Context, in io.Reader, b *Builder) error {
 			}
 			return ignoreEOF(err)
 		}
-		if line%(1<<16) == 0 {
-			if ctx.Err() != nil {
-				return context.Cause(ctx)
-			}
-			if c.Progress != nil {
-				c.Progress(line)
-			}
+		if line%(1<<16) == 0 && ctx.Err() != nil {
+			return context.Cause(ctx)
 		}
 		text := string(bytes.TrimRight(raw, "\r\n"))
 		if line == 1 {
@@ -75,7 +92,7 @@ func (c *CSVReader) Read(ctx context.Context, in io.Reader, b *Builder) error {
 			continue
 		}
 		if fields, err = splitCSV(fields[:0], text); err != nil {
-			b.Reject(line, "row", err.Error())
+			b.Reject(c.Base+line, "row", err.Error())
 			continue
 		}
 		if err := c.add(b, fields, line); err != nil {
@@ -119,37 +136,82 @@ func (c *CSVReader) header(text string) error {
 	}
 	for i, want := range CSVColumns {
 		c.columns[i] = slices.Index(names, want)
-		if c.columns[i] < 0 {
+		if c.columns[i] < 0 && i >= colFlights {
 			return fmt.Errorf("line 1: the column %q is missing; the columns are %s", want, strings.Join(CSVColumns, ","))
+		}
+	}
+	c.width = len(names)
+	if !c.has(colIssuer, colType, colNumber) && !c.has(colSignature) && !c.has(colName, colBirth) {
+		return errors.New("line 1: the columns name no document: issuer,type,number or signature or name,birth must be there")
+	}
+	return nil
+}
+
+// has says whether the file has all of the columns.
+func (c *CSVReader) has(columns ...int) bool {
+	return !slices.ContainsFunc(columns, func(i int) bool { return c.columns[i] < 0 })
+}
+
+// add turns the fields of a line into rows and adds them. Only errors that end
+// the build come back.
+func (c *CSVReader) add(b *Builder, fields []string, line int64) error {
+	if len(fields) != c.width {
+		b.Reject(c.Base+line, "row", fmt.Sprintf("has %d fields instead of %d", len(fields), c.width))
+		return nil
+	}
+	row, err := c.row(fields)
+	var field *FieldError
+	if errors.As(err, &field) {
+		b.Reject(c.Base+line, field.Field, field.Reason)
+		return nil
+	}
+	if row.Signature != "" || row.Number != "" || row.Name+row.Birth == "" {
+		return rejected(b.Add(row, c.Base+line))
+	}
+	if len(row.Flights) == 0 {
+		b.Reject(c.Base+line, "flights", "are empty: without a number or signature a traveller is known on a flight only")
+		return nil
+	}
+	for _, row.Flight = range row.Flights {
+		if err := rejected(b.Add(row, c.Base+line)); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// add turns the fields of a line into a row and adds it. Only errors that end
-// the build come back.
-func (c *CSVReader) add(b *Builder, fields []string, line int64) error {
-	if len(fields) != len(CSVColumns) {
-		b.Reject(line, "row", fmt.Sprintf("has %d fields instead of %d", len(fields), len(CSVColumns)))
-		return nil
-	}
-	get := func(column int) string { return strings.TrimSpace(fields[c.columns[column]]) }
-	row := Row{Document: Document{Issuer: get(0), Type: get(1), Number: get(2)}, Set: c.set(get(3), get(4))}
-	var err error
-	if row.From, err = c.time("from", get(5), false); err == nil {
-		if row.Until, err = c.time("until", get(6), true); err == nil {
-			row.Answer, row.Priority, err = parseFlags(get(7))
-		}
-	}
+// rejected drops the error of a row that was rejected and reported.
+func rejected(err error) error {
 	var field *FieldError
 	if errors.As(err, &field) {
-		b.Reject(line, field.Field, field.Reason)
 		return nil
 	}
-	if err := b.Add(row, line); !errors.As(err, &field) {
-		return err
+	return err
+}
+
+// row reads the fields of a line.
+func (c *CSVReader) row(fields []string) (row Row, err error) {
+	get := func(column int) string {
+		if c.columns[column] < 0 {
+			return ""
+		}
+		return strings.TrimSpace(fields[c.columns[column]])
 	}
-	return nil
+	row.Set = c.set(get(colFlights), get(colGates))
+	row.Document = Document{
+		Issuer: get(colIssuer), Type: get(colType), Signature: get(colSignature), Name: get(colName), Birth: get(colBirth),
+	}
+	if row.Number, err = PlainNumber(get(colNumber)); err != nil {
+		return row, err
+	}
+	if row.From, err = c.time("from", get(colFrom), false); err != nil {
+		return row, err
+	}
+	if row.Until, err = c.time("until", get(colUntil), true); err != nil {
+		return row, err
+	}
+	row.Answer, row.Priority, err = parseFlags(get(colFlags))
+	return row, err
 }
 
 // maxRemembered bounds the memory for texts of sets that were split already.

@@ -89,7 +89,7 @@ func (w *listWriter) merge() error {
 
 func (w *listWriter) duplicate(r, first *record) {
 	w.b.sum.Duplicates++
-	w.b.cfg.Report(Issue{Line: r.line(), Reason: fmt.Sprintf("says the same as line %d", first.line()), Duplicate: true})
+	w.b.cfg.Report(Issue{Line: r.line(), Reason: "says the same as another", Duplicate: true, Of: first.line()})
 }
 
 func (w *listWriter) tooMany(r *record) {

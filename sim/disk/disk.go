@@ -52,8 +52,27 @@ type Disk struct {
 	failed int
 }
 
-// fault is when operations fail.
+// Kind is how an operation fails.
+type Kind uint8
+
+// The kinds: a disk that is broken, or was mounted read-only, which SQLite's own
+// layer for Unix does not tell apart; and one that is full.
+const (
+	Broken Kind = iota
+	Full
+)
+
+// says is SQLite's word for a failure of the kind.
+func (k Kind) says(broken error) error {
+	if k == Full {
+		return sqlite3vfs.FullError
+	}
+	return broken
+}
+
+// fault is when operations fail, and how.
 type fault struct {
+	kind  Kind
 	ops   []Op
 	after int // how many still succeed
 	stuck bool
@@ -90,10 +109,13 @@ func (d *Disk) Lie() {
 
 // Fail lets the operations of some kinds fail, after so many more that succeed:
 // once, or stuck from then on.
-func (d *Disk) Fail(after int, stuck bool, ops ...Op) {
+func (d *Disk) Fail(after int, stuck bool, ops ...Op) { d.FailAs(Broken, after, stuck, ops...) }
+
+// FailAs is Fail with the kind of failure.
+func (d *Disk) FailAs(kind Kind, after int, stuck bool, ops ...Op) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.fault, d.failed = fault{ops: ops, after: after, stuck: stuck, armed: true}, 0
+	d.fault, d.failed = fault{kind: kind, ops: ops, after: after, stuck: stuck, armed: true}, 0
 }
 
 // Heal ends all failing and says how many operations failed.
@@ -166,7 +188,7 @@ func (d *Disk) remove(name string, hard bool) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.fails(Delete) {
-		return sqlite3vfs.IOError
+		return d.fault.kind.says(sqlite3vfs.IOError)
 	}
 	delete(d.files, name)
 	d.events = append(d.events, Event{Op: Delete, File: name, Hard: hard})
@@ -196,7 +218,7 @@ func (f *file) WriteAt(p []byte, off int64) (int, error) {
 	f.disk.mu.Lock()
 	defer f.disk.mu.Unlock()
 	if f.disk.fails(Write) {
-		return 0, sqlite3vfs.IOErrorWrite
+		return 0, f.disk.fault.kind.says(sqlite3vfs.IOErrorWrite)
 	}
 	f.data = put(f.data, p, off)
 	f.disk.events = append(f.disk.events, Event{Op: Write, File: f.name, At: off, Data: slices.Clone(p)})
@@ -207,7 +229,7 @@ func (f *file) Truncate(size int64) error {
 	f.disk.mu.Lock()
 	defer f.disk.mu.Unlock()
 	if f.disk.fails(Truncate) {
-		return sqlite3vfs.IOError
+		return f.disk.fault.kind.says(sqlite3vfs.IOError)
 	}
 	f.data = resize(f.data, size)
 	f.disk.events = append(f.disk.events, Event{Op: Truncate, File: f.name, At: size})
