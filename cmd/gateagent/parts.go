@@ -56,6 +56,8 @@ type builder struct {
 	up         *uplink.Uplink  // nil when off
 	updates    *update.Updater // nil when nothing is taken
 	trustMoved chan struct{}
+	settings   *update.Settings
+	trial      bool // the settings are on trial
 	theLane    *gate.Lane
 }
 

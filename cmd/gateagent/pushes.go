@@ -53,6 +53,10 @@ func (b *builder) appliers() []update.Applier {
 		&update.FolderApplier{Of: wire.RoleTrust, Dir: b.statePath(pushedTrust), Check: b.checkTrust, Took: b.useTrust},
 		&update.FolderApplier{Of: wire.RoleModels, Dir: b.statePath(pushedModels)},
 	}
+	if b.settings != nil {
+		b.settings.Kiosk = b.kiosk
+		all = append(all, b.settings)
+	}
 	if b.c.Update.Airport != "" {
 		all = append(all, &revocations{b.store, b.c.Update.Airport}, &lists{b.store, b.c.Update.Airport, b.c.List.Dir})
 	}
