@@ -60,7 +60,7 @@ func (a *agent) decide(t *testing.T, n int) {
 	for range n {
 		r := wire.Record{V: wire.RecordVersion, Kind: wire.KindDecision, Tx: newTx(), Gate: "T-G1",
 			Decision: &wire.Decision{Outcome: wire.OutcomeRefer, Reasons: []uint32{6001}, Policy: "test", Face: "off"}}
-		if err := offline.Stamp(&r, time.Now(), true); err != nil {
+		if err := a.out.Stamp(&r, time.Now(), true); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := a.out.Append(t.Context(), r); err != nil {

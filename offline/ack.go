@@ -171,25 +171,22 @@ func step(t time.Time) int64 { return t.UnixMilli() / ackStep.Milliseconds() }
 
 func (o *Outbox) setAcked(ctx context.Context, number uint64) error {
 	o.stale = true
-	tx, err := o.db.BeginTx(ctx, nil)
-	if err != nil {
-		return err
-	}
 	now := o.cfg.Now()
-	_, err = tx.ExecContext(ctx, `UPDATE meta SET acked = ? WHERE id = 1`, number)
-	if err == nil {
-		// After a rewind, and after a clock that ran ahead.
-		_, err = tx.ExecContext(ctx, `DELETE FROM acked WHERE number > ? OR step > ?`, number, step(now))
-	}
-	if err == nil {
-		_, err = tx.ExecContext(ctx, `INSERT OR REPLACE INTO acked (step, number) VALUES (?, ?)`, step(now), number)
-	}
+	err := o.db.transact(ctx, func() error {
+		_, err := o.db.ExecContext(ctx, `UPDATE meta SET acked = ? WHERE id = 1`, number)
+		if err == nil {
+			// After a rewind, and after a clock that ran ahead.
+			_, err = o.db.ExecContext(ctx, `DELETE FROM acked WHERE number > ? OR step > ?`, number, step(now))
+		}
+		if err == nil {
+			_, err = o.db.ExecContext(ctx, `INSERT OR REPLACE INTO acked (step, number) VALUES (?, ?)`, step(now), number)
+		}
+		return err
+	})
 	if err != nil {
-		return errors.Join(err, tx.Rollback())
-	}
-	if err := tx.Commit(); err != nil {
 		return err
 	}
+	o.logGrew(0)
 	o.stale = false
 	o.head.acked = number
 	return o.loadOldest(ctx)

@@ -3,7 +3,6 @@ package offline
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -43,6 +42,9 @@ func (o *Outbox) lateAppend(rec wire.Record) func(uint64, error) {
 // asked has left meanwhile: then nothing is committed any more.
 func (o *Outbox) appendHeld(ctx context.Context, rec wire.Record, plain []byte, gone func() error) (uint64, error) {
 	if err := o.ready(ctx); err != nil {
+		return 0, err
+	}
+	if err := o.checkAge(rec); err != nil {
 		return 0, err
 	}
 	if err := o.checkRoom(ctx, isAdmission(rec), len(plain)+o.sealing()); err != nil {
@@ -106,6 +108,10 @@ func (o *Outbox) seal(number uint64, plain []byte) ([]byte, error) {
 // it tried to write.
 func (o *Outbox) insert(ctx context.Context, rec wire.Record, plain []byte, gone func() error) (number uint64, hash []byte, err error) {
 	number = o.head.last + 1
+	step, err := o.planOpen(rec)
+	if err != nil {
+		return 0, nil, err
+	}
 	body, err := o.seal(number, plain)
 	if err != nil {
 		return 0, nil, err
@@ -115,27 +121,18 @@ func (o *Outbox) insert(ctx context.Context, rec wire.Record, plain []byte, gone
 	if err != nil {
 		return 0, nil, err
 	}
-	// Until the commit is known, the memory may be behind the disk.
-	o.stale = true
-	tx, err := o.db.BeginTx(ctx, nil)
-	if err != nil {
+	if err := gone(); err != nil {
 		return 0, hash, err
 	}
-	_, err = tx.ExecContext(ctx, `INSERT INTO result (number, at, prev, hash, chain, body) VALUES (?, ?, ?, ?, ?, ?)`,
-		number, rec.At.UnixMilli(), o.head.chain, hash, chain, body)
-	if err == nil {
-		err = trackOpen(ctx, tx, rec, number)
-	}
-	if err == nil {
-		err = gone()
-	}
+	// Until the commit is known, the memory may be behind the disk.
+	o.stale = true
+	_, err = o.db.ExecContext(ctx, `INSERT INTO appending VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		number, rec.At.UnixMilli(), o.head.chain, hash, chain, body, step.ends, step.falls, step.tx, step.kind, step.body)
 	if err != nil {
-		return 0, hash, errors.Join(err, tx.Rollback())
-	}
-	if err := tx.Commit(); err != nil {
 		return 0, hash, err
 	}
 	o.stale = false
+	o.settleOpen(step, int64(number))
 	if o.head.acked == o.head.last {
 		o.head.oldest = time.UnixMilli(rec.At.UnixMilli()).UTC()
 	}
@@ -144,6 +141,7 @@ func (o *Outbox) insert(ctx context.Context, rec wire.Record, plain []byte, gone
 	}
 	o.head.last, o.head.chain = number, chain
 	o.pages.grow(len(body))
+	o.logGrew(len(body))
 	o.publish()
 	return number, hash, nil
 }

@@ -49,10 +49,8 @@ func (o *Outbox) replace(ctx context.Context, why error) error {
 	if err := o.openOnce(ctx); err != nil {
 		return fmt.Errorf("begin a new outbox: %w", err)
 	}
-	for _, rec := range open {
-		if err := o.carryOpen(ctx, rec); err != nil {
-			return fmt.Errorf("begin a new outbox: %w", err)
-		}
+	if err := o.carryOpen(ctx, open); err != nil {
+		return fmt.Errorf("begin a new outbox: %w", err)
 	}
 	text := fmt.Sprintf("the outbox was damaged and is set aside as %s; a new one began; what can be saved of the results that central had not acknowledged is sent first", aside)
 	o.note("database", "fault", text)

@@ -54,7 +54,11 @@ func readCopy(ctx context.Context, folder string, each func(Standing, func(uint6
 	}
 	path := filepath.Join(tmp, dbName)
 	cfg := Config{Timeout: folderTimeout}.withDefaults()
-	db, err := openDamaged(path, cfg)
+	pool, err := openDamaged(path, cfg)
+	if err != nil {
+		return err
+	}
+	db, err := connect(ctx, pool)
 	if err != nil {
 		return err
 	}

@@ -2,8 +2,6 @@ package offline
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"fmt"
 	"time"
 
@@ -20,27 +18,73 @@ const (
 // the desk, not out of the record.
 const maxReferrals = 1000
 
-// trackOpen keeps, in the transaction of the record itself, what still awaits
-// a second record.
-func trackOpen(ctx context.Context, tx *sql.Tx, rec wire.Record, number uint64) error {
-	kind := openAdmission
-	switch {
-	case rec.Kind == wire.KindPassage:
-	case rec.Kind == wire.KindResolution:
-		kind = openReferral
-	case rec.Kind == wire.KindDecision && rec.Decision.Outcome != wire.OutcomeAbort:
-		return addOpen(ctx, tx, rec, number)
-	default:
-		return nil
-	}
-	_, err := tx.ExecContext(ctx, `DELETE FROM open_tx WHERE tx = ? AND kind = ?`, rec.Tx, kind)
-	return err
+// opened is a transaction that awaits a second record.
+type opened struct {
+	number int64 // of its decision; below 0 when that lies in a damaged database
+	kind   string
 }
 
-func addOpen(ctx context.Context, tx *sql.Tx, rec wire.Record, number uint64) error {
-	kind := openReferral
-	if isAdmission(rec) {
-		kind = openAdmission
+// openStep is what one record changes in the open transactions: the columns of
+// appending that are not the record's, and nil where they change nothing.
+type openStep struct {
+	ends, falls any // numbers of the one that ends and of the one that is too many
+	tx, kind    any // of the one that begins
+	body        []byte
+
+	gone []string // transactions that are open no more
+}
+
+// loadOpen reads what is open: few rows, and at most maxReferrals of those
+// that staff forgot.
+func (o *Outbox) loadOpen(ctx context.Context) error {
+	rows, err := o.db.QueryContext(ctx, `SELECT number, tx, kind FROM open_tx`)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	o.opened, o.referrals = make(map[string]opened), 0
+	for rows.Next() {
+		var tx string
+		var row opened
+		if err := rows.Scan(&row.number, &tx, &row.kind); err != nil {
+			return err
+		}
+		o.enter(tx, row)
+	}
+	return rows.Err()
+}
+
+func (o *Outbox) enter(tx string, row opened) {
+	o.opened[tx] = row
+	if row.kind == openReferral {
+		o.referrals++
+	}
+}
+
+// planOpen says what a record changes in what still awaits a second one.
+func (o *Outbox) planOpen(rec wire.Record) (step openStep, err error) {
+	was, ok := o.opened[rec.Tx]
+	switch {
+	case rec.Kind == wire.KindPassage && was.kind == openAdmission, rec.Kind == wire.KindResolution && was.kind == openReferral:
+		step.ends, step.gone = was.number, []string{rec.Tx}
+		return step, nil
+	case rec.Kind != wire.KindDecision || rec.Decision.Outcome == wire.OutcomeAbort:
+		return step, nil
+	}
+	step.tx, step.kind = rec.Tx, openAdmission
+	if !isAdmission(rec) {
+		step.kind = openReferral
+		if o.referrals >= maxReferrals {
+			oldest := o.oldestReferral()
+			step.falls, step.gone = o.opened[oldest].number, append(step.gone, oldest)
+		}
+		// A referral may follow an admission that was stored too late for
+		// anybody to be admitted on it.
+		if ok {
+			step.ends, step.gone = was.number, append(step.gone, rec.Tx)
+		}
+	} else if ok {
+		return step, fmt.Errorf("transaction %s is open already", rec.Tx)
 	}
 	// Only what the desk shows, since this lies in clear where the record
 	// itself is sealed.
@@ -48,24 +92,30 @@ func addOpen(ctx context.Context, tx *sql.Tx, rec wire.Record, number uint64) er
 		V: rec.V, Kind: rec.Kind, Tx: rec.Tx, Gate: rec.Gate, At: rec.At, ClockTrusted: rec.ClockTrusted,
 		Decision: &wire.Decision{Outcome: rec.Decision.Outcome, Reasons: rec.Decision.Reasons},
 	}
-	body, err := open.Encode()
-	if err != nil {
-		return err
+	step.body, err = open.Encode()
+	return step, err
+}
+
+func (o *Outbox) oldestReferral() (oldest string) {
+	for tx, row := range o.opened {
+		if row.kind == openReferral && (oldest == "" || row.number < o.opened[oldest].number) {
+			oldest = tx
+		}
 	}
-	insert := `INSERT INTO open_tx (tx, kind, number, body) VALUES (?, ?, ?, ?)`
-	if kind == openReferral {
-		// A referral may follow an admission that was stored too late for
-		// anybody to be admitted on it.
-		insert = `INSERT OR REPLACE INTO open_tx (tx, kind, number, body) VALUES (?, ?, ?, ?)`
+	return oldest
+}
+
+// settleOpen brings the memory up to what was committed under a number.
+func (o *Outbox) settleOpen(s openStep, number int64) {
+	for _, tx := range s.gone {
+		if o.opened[tx].kind == openReferral {
+			o.referrals--
+		}
+		delete(o.opened, tx)
 	}
-	if _, err := tx.ExecContext(ctx, insert, rec.Tx, kind, number, body); err != nil {
-		return fmt.Errorf("transaction %s: %w", rec.Tx, err)
+	if s.kind != nil {
+		o.enter(s.tx.(string), opened{number, s.kind.(string)})
 	}
-	if kind == openReferral {
-		_, err = tx.ExecContext(ctx, `DELETE FROM open_tx WHERE kind = ? AND number <= (
-			SELECT number FROM open_tx WHERE kind = ? ORDER BY number DESC LIMIT 1 OFFSET ?)`, kind, kind, maxReferrals)
-	}
-	return err
 }
 
 // OpenAdmissions lists the admissions without a passage, oldest first.
@@ -123,7 +173,7 @@ func (o *Outbox) RecoverPassages(ctx context.Context, now time.Time, trusted boo
 			V: wire.RecordVersion, Kind: wire.KindPassage, Tx: adm.Tx, Gate: adm.Gate,
 			Passage: &wire.Passage{Result: wire.PassageUnknown},
 		}
-		if err := Stamp(&rec, now, trusted); err != nil {
+		if err := o.Stamp(&rec, now, trusted); err != nil {
 			return i, err
 		}
 		if _, err := o.Append(ctx, rec); err != nil {
@@ -157,15 +207,19 @@ func (o *Outbox) salvageOpen(ctx context.Context) []wire.Record {
 	return out
 }
 
-// carryOpen enters an open transaction of a damaged database into its
-// successor. Its decision stays in the old file.
-func (o *Outbox) carryOpen(ctx context.Context, rec wire.Record) error {
-	tx, err := o.db.BeginTx(ctx, nil)
-	if err != nil {
-		return err
+// carryOpen enters the open transactions of a damaged database into its
+// successor. Their decisions stay in the old file.
+func (o *Outbox) carryOpen(ctx context.Context, open []wire.Record) error {
+	for i, rec := range open {
+		step, err := o.planOpen(rec)
+		if err != nil {
+			return err
+		}
+		number := int64(i - len(open))
+		if _, err := o.db.ExecContext(ctx, `INSERT INTO open_tx (number, tx, kind, body) VALUES (?, ?, ?, ?)`, number, step.tx, step.kind, step.body); err != nil {
+			return err
+		}
+		o.settleOpen(step, number)
 	}
-	if err := addOpen(ctx, tx, rec, 0); err != nil {
-		return errors.Join(err, tx.Rollback())
-	}
-	return tx.Commit()
+	return nil
 }

@@ -27,19 +27,25 @@ type Outbox struct {
 	// mutex, so that waiting for it has a deadline.
 	turn chan struct{}
 	// The following belong to the holder of turn.
-	db     *sql.DB
+	db     *database
 	head   head
 	stale  bool         // head may be behind the database: load before use
 	sealer *wire.Sealer // of sealed, nil when it is not known
 	sealed string       // the epoch that sealer seals
 	closed bool
+	jobs   chan func() // of the goroutine that works on the database; nil before the first
 	pages  pages
+	// What awaits a second record, by transaction, as in the database.
+	opened    map[string]opened
+	referrals int // of these
+	logged    int // pages in the log that the database lacks, an estimate
 	// When and at which number acknowledged rows were last pruned.
 	tidied   time.Time
 	tidiedAt uint64
 	late     []lateRecord
 
 	notify chan struct{}
+	quiet  *time.Timer // what is done while nobody waits; nil when nothing is
 
 	// The rescue of damaged databases goes on beside the work, one at a time.
 	rescues  sync.WaitGroup
@@ -48,6 +54,7 @@ type Outbox struct {
 	rescueMu sync.Mutex // held by the rescue that runs
 
 	mu      sync.Mutex      // guards what the quick getters read
+	bootID  string          // empty before the first record
 	older   []*older        // saved epochs that wait for central, oldest first
 	sent    map[string]bool // epochs that were saved and sent in this run
 	queue   wire.Queue
@@ -95,6 +102,8 @@ func Open(ctx context.Context, cfg Config) (*Outbox, error) {
 		return nil, errors.Join(o.explain("open", err), lock.Close())
 	}
 	o.startRescue()
+	o.worker()
+	o.quiet = time.AfterFunc(quietFor, o.whileQuiet)
 	cfg.Log.Info("outbox open", "path", o.path, "epoch", o.head.epoch, "last", o.head.last, "acknowledged", o.head.acked)
 	return o, nil
 }
@@ -182,6 +191,9 @@ func (o *Outbox) load(ctx context.Context) error {
 	if err := o.loadOldest(ctx); err != nil {
 		return err
 	}
+	if err := o.loadOpen(ctx); err != nil {
+		return err
+	}
 	o.stale = false
 	return o.measure(ctx)
 }
@@ -251,6 +263,9 @@ func (o *Outbox) publish() {
 // state folder. It may be called twice.
 func (o *Outbox) Close() error {
 	o.end()
+	if o.quiet != nil {
+		o.quiet.Stop()
+	}
 	o.rescues.Wait()
 	limit := time.NewTimer(o.cfg.Timeout)
 	defer limit.Stop()
@@ -265,6 +280,9 @@ func (o *Outbox) Close() error {
 		return nil
 	}
 	o.closed = true
+	if o.jobs != nil {
+		close(o.jobs)
+	}
 	err := o.closeOlder()
 	if o.db != nil {
 		err = errors.Join(err, o.db.Close())

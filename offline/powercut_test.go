@@ -105,7 +105,7 @@ func work(host *disk.Host, variant string) ([]disk.Event, error) {
 			return err
 		}
 		if variant == cutNormal {
-			if _, err := o.db.Exec("PRAGMA synchronous=NORMAL"); err != nil {
+			if _, err := o.db.ExecContext(context.Background(), "PRAGMA synchronous=NORMAL"); err != nil {
 				return err
 			}
 		}

@@ -83,7 +83,7 @@ type rescuer struct {
 	from     *sql.DB
 	scan     *pageScan // nil until it is needed
 	noScan   bool      // the pages cannot be read
-	to       *sql.DB   // nil until something was saved
+	to       *database // nil until something was saved
 	tx       *sql.Tx
 	rows     int // in tx
 	stranded *os.File
@@ -342,7 +342,5 @@ func openDamaged(path string, cfg Config) (*sql.DB, error) {
 	if _, err := os.Stat(path); err != nil {
 		return nil, err
 	}
-	db := sql.OpenDB(connector{&sqlite3.SQLiteDriver{}, dataSource(path, cfg) + "&_query_only=true"})
-	db.SetMaxOpenConns(1)
-	return db, nil
+	return newPool(connector{&sqlite3.SQLiteDriver{}, dataSource(path, cfg) + "&_query_only=true"}), nil
 }

@@ -24,7 +24,7 @@ const (
 	dbFolder      = "outbox"
 	dbName        = "outbox.db"
 	applicationID = 0x474f4231 // "GOB1": a file of another program is not opened
-	schemaVersion = 1
+	schemaVersion = 2
 )
 
 // schema of the database. The newest acknowledged row is never deleted: the
@@ -46,15 +46,7 @@ CREATE TABLE result (
 	chain  BLOB    NOT NULL, -- chain hash at number
 	body   BLOB    NOT NULL
 ) STRICT;
--- What awaits a second record: an admission its passage, a referral its
--- resolution. body is the part of the decision that staff need.
-CREATE TABLE open_tx (
-	tx     TEXT PRIMARY KEY,
-	kind   TEXT    NOT NULL,
-	number INTEGER NOT NULL,
-	body   BLOB    NOT NULL
-) STRICT;
-CREATE INDEX open_by_kind ON open_tx (kind, number);
+` + openTable + `
 -- The number acknowledged at the end of each step of time: decides how long
 -- rows stay.
 CREATE TABLE acked (
@@ -62,6 +54,41 @@ CREATE TABLE acked (
 	number INTEGER NOT NULL
 ) STRICT;
 `
+
+// openTable has one page to write for each record and no index: memory knows
+// the numbers.
+const openTable = `
+-- What awaits a second record: an admission its passage, a referral its
+-- resolution. body is the part of the decision that staff need.
+CREATE TABLE open_tx (
+	number INTEGER PRIMARY KEY, -- of the decision; below 0 when that lies in a damaged database
+	tx     TEXT    NOT NULL,
+	kind   TEXT    NOT NULL,
+	body   BLOB    NOT NULL
+) STRICT;`
+
+// fromVersion1 brings a database of schema version 1 up to date.
+const fromVersion1 = `
+DROP INDEX open_by_kind;
+ALTER TABLE open_tx RENAME TO open_before;` + openTable + `
+INSERT INTO open_tx (number, tx, kind, body) SELECT iif(number > 0, number, -rowid), tx, kind, body FROM open_before;
+DROP TABLE open_before;
+PRAGMA user_version=2;`
+
+// appending takes a record with what it changes in the open transactions: one
+// statement, so one transaction and one way into SQLite. It belongs to the
+// connection and is not in the file.
+const appending = `
+CREATE TEMP VIEW appending (number, at, prev, hash, chain, body, ends, falls, tx, kind, open)
+	AS SELECT 0, 0, x'', x'', x'', x'', 0, 0, '', '', x'' WHERE 0;
+CREATE TEMP TRIGGER append INSTEAD OF INSERT ON appending BEGIN
+	INSERT INTO result (number, at, prev, hash, chain, body)
+		VALUES (NEW.number, NEW.at, NEW.prev, NEW.hash, NEW.chain, NEW.body);
+	DELETE FROM open_tx WHERE number = NEW.ends;
+	DELETE FROM open_tx WHERE number = NEW.falls;
+	INSERT INTO open_tx (number, tx, kind, body)
+		SELECT NEW.number, NEW.tx, NEW.kind, NEW.open WHERE NEW.kind IS NOT NULL;
+END;`
 
 // connector opens connections without registering a driver for the process.
 type connector struct {
@@ -112,7 +139,8 @@ func setPragmas(c *sqlite3.SQLiteConn) error {
 			return fmt.Errorf("pragma %s is %s and should be %s", p.name, got, p.want)
 		}
 	}
-	return nil
+	_, err = c.Exec(appending, nil)
+	return err
 }
 
 func readPragma(c *sqlite3.SQLiteConn, name string) (string, error) {
@@ -136,8 +164,51 @@ func dataSource(path string, cfg Config) string {
 	return dsn
 }
 
+// database is one connection. It holds the file exclusively, and one writer is
+// what keeps numbers and chain in order.
+type database struct {
+	*sql.Conn
+	pool *sql.DB
+}
+
+// newPool makes what opens that connection when it is asked to.
+func newPool(c driver.Connector) *sql.DB {
+	pool := sql.OpenDB(c)
+	pool.SetMaxOpenConns(1)
+	return pool
+}
+
+// connect opens the connection, or closes the pool.
+func connect(ctx context.Context, pool *sql.DB) (*database, error) {
+	conn, err := pool.Conn(ctx)
+	if err != nil {
+		return nil, errors.Join(err, pool.Close())
+	}
+	return &database{conn, pool}, nil
+}
+
+// Close ends the connection.
+func (d *database) Close() error { return errors.Join(d.Conn.Close(), d.pool.Close()) }
+
+// transact runs fn in one transaction. It does what sql.Tx does without its
+// goroutine, whose waking costs more than all of SQLite's own work here.
+func (d *database) transact(ctx context.Context, fn func() error) error {
+	if _, err := d.ExecContext(ctx, `BEGIN IMMEDIATE`); err != nil {
+		return err
+	}
+	err := fn()
+	if err == nil {
+		_, err = d.ExecContext(ctx, `COMMIT`)
+	}
+	if err != nil {
+		// Most failures have rolled back already; then this one fails.
+		_, _ = d.ExecContext(context.WithoutCancel(ctx), `ROLLBACK`)
+	}
+	return err
+}
+
 // openDB opens or creates the database file.
-func openDB(ctx context.Context, path string, cfg Config) (*sql.DB, error) {
+func openDB(ctx context.Context, path string, cfg Config) (*database, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, err
 	}
@@ -149,10 +220,10 @@ func openDB(ctx context.Context, path string, cfg Config) (*sql.DB, error) {
 	if err := f.Close(); err != nil {
 		return nil, err
 	}
-	db := sql.OpenDB(connector{&sqlite3.SQLiteDriver{ConnectHook: setPragmas}, dataSource(path, cfg)})
-	// One connection: it holds the file exclusively, and one writer is what
-	// keeps numbers and chain in order.
-	db.SetMaxOpenConns(1)
+	db, err := connect(ctx, newPool(connector{&sqlite3.SQLiteDriver{ConnectHook: setPragmas}, dataSource(path, cfg)}))
+	if err != nil {
+		return nil, err
+	}
 	if err := createSchema(ctx, db, cfg.Kiosk, cfg.Now()); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
@@ -169,7 +240,7 @@ func openDB(ctx context.Context, path string, cfg Config) (*sql.DB, error) {
 
 // createSchema fills an empty database and refuses one of another program,
 // version or kiosk.
-func createSchema(ctx context.Context, db *sql.DB, kiosk string, now time.Time) error {
+func createSchema(ctx context.Context, db *database, kiosk string, now time.Time) error {
 	var app, version, tables int
 	err := db.QueryRowContext(ctx, `SELECT (SELECT application_id FROM pragma_application_id), (SELECT user_version FROM pragma_user_version),
 		(SELECT count(*) FROM sqlite_schema)`).Scan(&app, &version, &tables)
@@ -182,27 +253,26 @@ func createSchema(ctx context.Context, db *sql.DB, kiosk string, now time.Time) 
 	if app != applicationID {
 		return fmt.Errorf("the file belongs to another program (application id %#x); move it away", app)
 	}
+	if version == 1 {
+		return db.transact(ctx, func() error {
+			_, err := db.ExecContext(ctx, fromVersion1)
+			return err
+		})
+	}
 	if version != schemaVersion {
 		return fmt.Errorf("the file has schema version %d and this agent knows %d; install a newer agent", version, schemaVersion)
 	}
 	return nil
 }
 
-func fillSchema(ctx context.Context, db *sql.DB, kiosk string, now time.Time) error {
+func fillSchema(ctx context.Context, db *database, kiosk string, now time.Time) error {
 	epoch := make([]byte, 16)
-	if _, err := rand.Read(epoch); err != nil {
-		return fmt.Errorf("draw an epoch: %w", err)
-	}
-	tx, err := db.BeginTx(ctx, nil)
-	if err != nil {
+	_, _ = rand.Read(epoch) // never fails (crypto/rand)
+	return db.transact(ctx, func() error {
+		_, err := db.ExecContext(ctx, schema+fmt.Sprintf("PRAGMA application_id=%d; PRAGMA user_version=%d;", applicationID, schemaVersion))
+		if err == nil {
+			_, err = db.ExecContext(ctx, `INSERT INTO meta (id, kiosk, epoch, created) VALUES (1, ?, ?, ?)`, kiosk, hex.EncodeToString(epoch), now.UnixMilli())
+		}
 		return err
-	}
-	_, err = tx.ExecContext(ctx, schema+fmt.Sprintf("PRAGMA application_id=%d; PRAGMA user_version=%d;", applicationID, schemaVersion))
-	if err == nil {
-		_, err = tx.ExecContext(ctx, `INSERT INTO meta (id, kiosk, epoch, created) VALUES (1, ?, ?, ?)`, kiosk, hex.EncodeToString(epoch), now.UnixMilli())
-	}
-	if err != nil {
-		return errors.Join(err, tx.Rollback())
-	}
-	return tx.Commit()
+	})
 }

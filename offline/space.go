@@ -82,17 +82,26 @@ func (o *Outbox) checkRoom(ctx context.Context, admission bool, body int) error 
 	if !admission || o.cfg.MinFree < 0 {
 		return nil
 	}
-	var fs unix.Statfs_t
-	if err := unix.Statfs(o.cfg.Dir, &fs); err != nil {
-		return fmt.Errorf("free space: %w", err)
+	free, err := o.freeSpace()
+	if err != nil {
+		return err
 	}
-	if free := int64(fs.Bavail) * fs.Bsize; free < o.cfg.MinFree {
+	if free < o.cfg.MinFree {
 		o.note("disk", "fault", fmt.Sprintf("%d MiB are free where the outbox lies; nobody is admitted below %d MiB", free>>20, o.cfg.MinFree>>20))
 		return fmt.Errorf("%w: %d bytes free and %d are wanted before anybody is admitted; free space on the file system of %s",
 			ErrDiskFull, free, o.cfg.MinFree, filepath.Dir(o.path))
 	}
 	o.note("disk", "", "")
 	return nil
+}
+
+// freeSpace is what the file system has left for the agent.
+func (o *Outbox) freeSpace() (int64, error) {
+	var fs unix.Statfs_t
+	if err := unix.Fstatfs(int(o.lock.Fd()), &fs); err != nil {
+		return 0, fmt.Errorf("free space: %w", err)
+	}
+	return int64(fs.Bavail) * fs.Bsize, nil
 }
 
 // warnEarly tells staff long before the bound.
@@ -124,6 +133,7 @@ func (o *Outbox) note(source, level, text string) {
 
 // Notices says what staff should know, most urgent first.
 func (o *Outbox) Notices() []gate.Notice {
+	aged, old := o.ageNotice()
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	var out []gate.Notice
@@ -132,6 +142,9 @@ func (o *Outbox) Notices() []gate.Notice {
 			if n, ok := o.notices[source]; ok && n.Level == level {
 				out = append(out, n)
 			}
+		}
+		if old && aged.Level == level {
+			out = append(out, aged)
 		}
 	}
 	return out

@@ -36,7 +36,7 @@ func doOrLate[T any](ctx context.Context, o *Outbox, what string, fn func(contex
 	}
 	done := make(chan result, 1)
 	var settled atomic.Bool // by whoever is first: the caller who leaves, or the work that ends
-	go func() {
+	o.worker() <- func() {
 		// Without the caller's deadline: SQLite would be interrupted in a
 		// commit.
 		v, err := fn(context.WithoutCancel(ctx))
@@ -45,7 +45,7 @@ func doOrLate[T any](ctx context.Context, o *Outbox, what string, fn func(contex
 		}
 		<-o.turn
 		done <- result{v, err}
-	}()
+	}
 	var r result
 	select {
 	case r = <-done:
@@ -59,6 +59,22 @@ func doOrLate[T any](ctx context.Context, o *Outbox, what string, fn func(contex
 		return none, o.explain(what, r.err)
 	}
 	return r.v, nil
+}
+
+// worker gives the goroutine that works on the database, begun by Open or by
+// the first who holds turn and ended by Close. A new one for each piece of work would
+// have to grow its stack anew, which is felt beside a sync.
+func (o *Outbox) worker() chan<- func() {
+	if o.jobs == nil {
+		jobs := make(chan func())
+		o.jobs = jobs
+		go func() {
+			for job := range jobs {
+				job()
+			}
+		}()
+	}
+	return o.jobs
 }
 
 // lateRecord is a record whose commit came through after its caller had been

@@ -20,7 +20,7 @@ type recorder struct {
 }
 
 func (r recorder) Append(ctx context.Context, rec wire.Record) error {
-	if err := offline.Stamp(&rec, rec.At, rec.ClockTrusted); err != nil {
+	if err := r.box.Stamp(&rec, rec.At, rec.ClockTrusted); err != nil {
 		return err
 	}
 	_, err := r.box.Append(ctx, rec.AtLevel(r.level))

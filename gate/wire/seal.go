@@ -353,10 +353,12 @@ func (o *Opener) Open(kiosk, epoch string, number uint64, prev, body []byte) ([]
 
 // context finds or derives the key of one context.
 func (o *Opener) context(key *OpenKey, kiosk, epoch string, head []byte) (cipher.AEAD, error) {
-	name := kiosk + "/" + epoch + "/" + string(head)
+	var room [MaxName + epochChars + 2 + sealHead + 64]byte // enough for all but the hybrid suite
+	name := append(append(append(append(room[:0], kiosk...), '/'), epoch...), '/')
+	name = append(name, head...)
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if aead := o.known[name]; aead != nil {
+	if aead := o.known[string(name)]; aead != nil {
 		return aead, nil
 	}
 	r, err := hpke.NewRecipient(head[sealHead:], key.priv, hpke.HKDFSHA256(), hpke.ExportOnly(), contextInfo(key.suite, key.Public().id, kiosk, epoch))
@@ -373,6 +375,6 @@ func (o *Opener) context(key *OpenKey, kiosk, epoch string, head []byte) (cipher
 		}
 		delete(o.known, old)
 	}
-	o.known[name] = aead
+	o.known[string(name)] = aead
 	return aead, nil
 }

@@ -128,7 +128,7 @@ func (l *lobby) Show(v gate.View) {
 
 // Append commits a record as the agent does.
 func (l *lobby) Append(ctx context.Context, rec wire.Record) error {
-	if err := offline.Stamp(&rec, rec.At, rec.ClockTrusted); err != nil {
+	if err := l.box.Stamp(&rec, rec.At, rec.ClockTrusted); err != nil {
 		return err
 	}
 	if _, err := l.box.Append(ctx, rec); err != nil {
