@@ -62,7 +62,7 @@ faults: setup
 # limit is not held. SIZE=100M: entries (default 200000), needs 150 bytes of disk
 # each under BENCHDIR; PEERS=10M: entries of SQLite, bbolt and the filter beside.
 bench-list:
-	@SIZE="$(SIZE)" PEERS="$(PEERS)" BENCHDIR="$(BENCHDIR)" $(GO) test -run '^$$' -bench Figures -benchtime 1x -timeout 2h ./match/allowlist/
+	@SIZE="$(SIZE)" PEERS="$(PEERS)" BENCHDIR="$(BENCHDIR)" $(GO) test -tags bench -run '^$$' -bench Figures -benchtime 1x -timeout 2h ./match/allowlist/
 
 # The face step on one core, with the recommended pack and the AT&T faces of
 # ../shared: name, value, unit, the most it may be, quotient.

@@ -66,8 +66,14 @@ func registry(t testing.TB, dir string) *enrol.Registry {
 // launch starts a service and does not wait for its broker.
 func launch(t testing.TB, dir, broker string) *centre {
 	t.Helper()
+	return launchWith(t, config(dir, broker))
+}
+
+func launchWith(t testing.TB, conf central.Config) *centre {
+	t.Helper()
+	dir := conf.State
 	ctx, cancel := context.WithCancel(context.Background())
-	s, err := central.Open(ctx, config(dir, broker), quiet())
+	s, err := central.Open(ctx, conf, quiet())
 	if err != nil {
 		cancel()
 		t.Fatal(err)

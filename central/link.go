@@ -41,15 +41,18 @@ type link struct {
 	mu      sync.Mutex
 	problem string // guarded by mu; empty while connected
 	since   time.Time
+	kept    map[string][]byte // guarded by mu; newest of each topic that the broker keeps
 }
 
 type outbound struct {
 	topic   string
 	payload []byte
+	kept    bool
 }
 
 func newLink(broker string, authority *ca.Authority, deliver func(string, bool, []byte), log *slog.Logger) *link {
 	return &link{broker: broker, ca: authority, deliver: deliver, log: log, out: make(chan outbound, maxOutbound),
+		kept:    map[string][]byte{},
 		problem: "not connected yet", since: time.Now()}
 }
 
@@ -73,10 +76,35 @@ func (l *link) set(problem string) {
 // asks again.
 func (l *link) Send(topic string, payload []byte) {
 	select {
-	case l.out <- outbound{topic, payload}:
+	case l.out <- outbound{topic: topic, payload: payload}:
 	default:
 		l.log.Warn("message dropped: the broker takes them too slowly", "topic", topic)
 	}
+}
+
+// Keep publishes a message that the broker keeps for those who come later. A
+// broker may forget it: each connection begins with the newest of each topic.
+func (l *link) Keep(topic string, payload []byte) {
+	l.mu.Lock()
+	l.kept[topic] = payload
+	l.mu.Unlock()
+	select {
+	case l.out <- outbound{topic, payload, true}:
+	default:
+		l.log.Warn("message dropped: the broker takes them too slowly", "topic", topic)
+	}
+}
+
+// keepAgain publishes what the broker is to keep.
+func (l *link) keepAgain(client mqtt.Client) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for topic, payload := range l.kept {
+		if t := client.Publish(topic, 0, true, payload); t.Error() != nil {
+			return fmt.Errorf("publish: %w", t.Error())
+		}
+	}
+	return nil
 }
 
 // Run keeps the link up until ctx ends.
@@ -137,6 +165,9 @@ func (l *link) session(ctx context.Context) error {
 	if err := granted(asked); err != nil {
 		l.log.Warn("kiosks get no time from here", "err", err)
 	}
+	if err := l.keepAgain(client); err != nil {
+		return err
+	}
 	l.set("")
 	l.log.Info("link to the broker is up", "broker", l.broker)
 	return l.send(ctx, client, lost)
@@ -166,7 +197,7 @@ func (l *link) send(ctx context.Context, client mqtt.Client, lost <-chan error) 
 		case err := <-lost:
 			return fmt.Errorf("connection lost: %w", err)
 		case m := <-l.out:
-			if t := client.Publish(m.topic, 0, false, m.payload); t.Error() != nil {
+			if t := client.Publish(m.topic, 0, m.kept, m.payload); t.Error() != nil {
 				return fmt.Errorf("publish: %w", t.Error())
 			}
 		}

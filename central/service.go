@@ -9,6 +9,7 @@ package central
 
 import (
 	"context"
+	"crypto"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -16,6 +17,7 @@ import (
 	"net"
 	"net/url"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -40,16 +42,29 @@ type Config struct {
 	// AssumeClock: this machine's clock is right though its kernel does not
 	// say so. Without it kiosks get the time only while the kernel does.
 	AssumeClock bool
+	Updates     Updates
+}
+
+// Updates say how the update repository is kept. The zero value keeps one in
+// the state folder, if there is one, and serves it nowhere.
+type Updates struct {
+	Dir  string          // folder of the repository; State/repo when empty
+	Addr string          // address for kiosks to fetch from; empty: somebody else serves the folder
+	Keys []crypto.Signer // online keys; empty: somebody else signs
 }
 
 // Ready says where the service can be reached.
 type Ready struct {
 	Broker string // as bundles carry it
 	Fleet  string // URL of the fleet page
+	Repo   string // URL of the update repository; empty when it is not served
 	// FirstPassword is set when the first operator was made just now. It is
 	// shown once and stored nowhere.
 	FirstOperator, FirstPassword string
 }
+
+// RepoFolder is the update repository's in the state folder.
+const RepoFolder = "repo"
 
 // sweep is how often connections with revoked certificates are looked for.
 const sweep = time.Second
@@ -65,8 +80,11 @@ type Service struct {
 	link   *link
 	times  *timeSigner
 	docs   *docKeys
+	twins  *twins
 	limits *throttle
 	fleet  *fleet.Server
+	ups    *updates
+	repo   *repoServer // nil when the repository is not served
 	ready  Ready
 }
 
@@ -84,6 +102,7 @@ func Open(ctx context.Context, c Config, log *slog.Logger) (_ *Service, err erro
 	}()
 	s.ingest = newIngest(s.reg.Store, s.reg.CA, log)
 	s.times = newTimeSigner(s.reg.CA.AckKey(), ownClock(c.AssumeClock).Now, log)
+	s.twins = newTwins()
 	s.docs = newDocKeys(s.reg, ownClock(c.AssumeClock).Now, log)
 	s.board = newBoard(s.reg.Store, log)
 	s.limits = newThrottle(time.Now)
@@ -95,7 +114,33 @@ func Open(ctx context.Context, c Config, log *slog.Logger) (_ *Service, err erro
 		return nil, err
 	}
 	s.ingest.send, s.times.send, s.docs.send = s.link.Send, s.link.Send, s.link.Send
+	if err := s.openUpdates(); err != nil {
+		return nil, err
+	}
 	return s, s.openFleet(ctx)
+}
+
+// openUpdates begins to keep the update repository.
+func (s *Service) openUpdates() error {
+	c := s.conf.Updates
+	if c.Dir == "" {
+		c.Dir = filepath.Join(s.conf.State, RepoFolder)
+	}
+	s.ups = &updates{dir: c.Dir, keys: c.Keys, now: ownClock(s.conf.AssumeClock).Now, log: s.log,
+		tell: func(b []byte) { s.link.Keep(wire.TopicTimestamp, b) }}
+	if c.Addr == "" {
+		return nil
+	}
+	conf, err := s.reg.CA.ServerTLS(s.conf.Names, true)
+	if err != nil {
+		return err
+	}
+	if s.repo, err = openRepoServer(c.Addr, c.Dir, conf, s.admit, s.log); err != nil {
+		return err
+	}
+	address, err := s.ownAddress(s.repo.lis.Addr().String())
+	s.ready.Repo = "https" + strings.TrimPrefix(address, "tls") + strings.TrimSuffix(repoPrefix, "/")
+	return err
 }
 
 // ownClock is central's own clock. It has no holdover: what it tells kiosks
@@ -174,6 +219,10 @@ func (s *Service) Run(ctx context.Context) error {
 	g.Go(func() error { return s.sweepRevoked(ctx) })
 	g.Go(func() error { return s.compareRoots(ctx) })
 	g.Go(func() error { return s.expire(ctx) })
+	g.Go(func() error { return s.ups.Run(ctx) })
+	if s.repo != nil {
+		g.Go(func() error { return s.repo.Run(ctx) })
+	}
 	g.Go(func() error { return s.reopen(ctx) })
 	return errors.Join(g.Wait(), s.close())
 }
@@ -188,6 +237,9 @@ func (s *Service) close() error {
 	var err error
 	if s.fleet != nil {
 		err = s.fleet.Close()
+	}
+	if s.repo != nil {
+		err = errors.Join(err, s.repo.close())
 	}
 	if s.broker != nil {
 		s.broker.Close()
@@ -210,7 +262,7 @@ func (s *Service) health() []string {
 	if p := s.docs.Problem(); p != "" {
 		all = append(all, "Kiosks get no new keys of document references: "+p)
 	}
-	return all
+	return append(all, s.ups.Problems()...)
 }
 
 // admit judges a client certificate at the embedded broker.
@@ -269,6 +321,7 @@ func (s *Service) deliver(ctx context.Context) func(string, bool, []byte) {
 		case wire.TopicStatus:
 			if err = s.board.Status(kiosk, retained, payload); err == nil {
 				s.docs.Status(lctx, kiosk, payload)
+				s.lookForTwins(kiosk, retained, payload)
 			}
 		case wire.TopicTimeQuestion:
 			if !retained {
@@ -279,6 +332,17 @@ func (s *Service) deliver(ctx context.Context) func(string, bool, []byte) {
 			s.ingest.Alarm(store.Alarm{Kiosk: kiosk, Kind: alarmKind(err), Text: err.Error(), First: time.Now()})
 			s.charge(kiosk, costBad)
 		}
+	}
+}
+
+// lookForTwins raises the alarm of a second machine under a kiosk's name.
+func (s *Service) lookForTwins(kiosk string, retained bool, payload []byte) {
+	if retained {
+		return
+	}
+	if text := s.twins.Look(kiosk, payload); text != "" {
+		s.log.Error("two kiosks with one identity", "kiosk", kiosk)
+		s.ingest.Alarm(store.Alarm{Kiosk: kiosk, Kind: store.AlarmTwins, Text: text, First: time.Now()})
 	}
 }
 

@@ -151,7 +151,7 @@ func (f *flow) fill(ctx context.Context) error {
 // send signs and publishes one batch.
 func (f *flow) send(epoch string, entries []wire.Entry) (int, error) {
 	id := f.u.cfg.Identity
-	b, err := wire.NewBatch(id.Name, epoch, entries[0].Prev, entries)
+	b, err := wire.ProvenBatch(id.Name, epoch, entries[0].Prev, entries)
 	if err == nil {
 		err = b.Sign(id.Signing)
 	}

@@ -33,7 +33,8 @@ type Store interface {
 	Queue() wire.Queue
 	// Notify carries a token after results were added.
 	Notify() <-chan struct{}
-	// Pending reads the entries after a number, with their epoch.
+	// Pending reads the entries after a number, with their epoch, and proves
+	// each by its hashes.
 	Pending(ctx context.Context, after uint64, maxEntries, maxBytes int) (epoch string, entries []wire.Entry, err error)
 	// Acknowledge takes an acknowledgement whose signature was verified and
 	// refuses it (wire.ErrAckRefused) where the chain hash is not its own

@@ -273,7 +273,9 @@ func (r *Repo) sign(keys []crypto.Signer) ([]Signature, error) {
 			if err != nil {
 				return nil, err
 			}
-			if !slices.ContainsFunc(r.grants(role), func(g grant) bool { return slices.Contains(g.ids, id) }) {
+			grants := r.grants(role)
+			if !slices.ContainsFunc(grants, func(g grant) bool { return slices.Contains(g.ids, id) }) ||
+				slices.ContainsFunc(grants, func(g grant) bool { return slices.Contains(g.signedBy(d.meta()), id) }) {
 				continue
 			}
 			if err := d.sign(key); err != nil {

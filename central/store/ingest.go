@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"gateagent/gate/wire"
@@ -86,22 +87,69 @@ func (s *Store) Ingest(ctx context.Context, batches []Batch) ([]Verdict, error) 
 // intake holds the statements of one transaction.
 type intake struct {
 	tx     *sql.Tx
-	insert *sql.Stmt
+	one    *sql.Stmt // inserts a row
+	many   *sql.Stmt // inserts manyRows
 	stored *sql.Stmt
+}
+
+// resultColumns are those that a row of results begins with.
+var resultColumns = [...]string{"kiosk", "epoch", "number", "hash", "chain", "body", "kind", "tx", "outcome", "reason", "received_at",
+	"record", "unreadable", "delete_at"}
+
+// manyRows is how many rows one statement inserts where there are so many.
+const manyRows = 25
+
+func insertRows(n int) string {
+	row := "(?" + strings.Repeat(", ?", len(resultColumns)-1) + ")"
+	return "INSERT INTO results(" + strings.Join(resultColumns[:], ", ") + ") VALUES" + row + strings.Repeat(", "+row, n-1)
 }
 
 func newIntake(ctx context.Context, tx *sql.Tx) (*intake, error) {
 	in := &intake{tx: tx}
-	var err error
-	if in.insert, err = tx.PrepareContext(ctx, `INSERT INTO results(kiosk, epoch, number, hash, chain, body, kind, tx, outcome, reason, received_at,
-		record, unreadable, delete_at) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`); err != nil {
-		return nil, err
+	for _, p := range []struct {
+		to   **sql.Stmt
+		text string
+	}{{&in.one, insertRows(1)}, {&in.many, insertRows(manyRows)},
+		{&in.stored, "SELECT hash, chain FROM results WHERE kiosk = ? AND epoch = ? AND number = ?"}} {
+		var err error
+		if *p.to, err = tx.PrepareContext(ctx, p.text); err != nil {
+			return nil, err
+		}
 	}
-	in.stored, err = tx.PrepareContext(ctx, "SELECT hash, chain FROM results WHERE kiosk = ? AND epoch = ? AND number = ?")
-	return in, err
+	return in, nil
 }
 
-func (in *intake) close() error { return errors.Join(in.insert.Close(), in.stored.Close()) }
+func (in *intake) close() error {
+	return errors.Join(in.one.Close(), in.many.Close(), in.stored.Close())
+}
+
+// insert writes rows; args are the values of one after the other.
+func (in *intake) insert(ctx context.Context, args []any) error {
+	for len(args) > 0 {
+		stmt, n := in.one, len(resultColumns)
+		if many := manyRows * len(resultColumns); len(args) >= many {
+			stmt, n = in.many, many
+		}
+		if err := run(ctx, stmt, args[:n]); err != nil {
+			return err
+		}
+		args = args[n:]
+	}
+	return nil
+}
+
+// run executes a statement that gives no rows as a query does: the driver
+// then hands all values over in one call into C instead of one each.
+func run(ctx context.Context, stmt *sql.Stmt, args []any) error {
+	rows, err := stmt.QueryContext(ctx, args...)
+	if err != nil {
+		return err
+	}
+	for rows.Next() {
+		continue
+	}
+	return errors.Join(rows.Err(), rows.Close())
+}
 
 func (in *intake) batch(ctx context.Context, b *Batch) (Verdict, error) {
 	var key []byte
@@ -163,33 +211,39 @@ func (in *intake) at(ctx context.Context, b *Batch, number uint64) (hash, chain 
 	return hash, chain, err
 }
 
-// extend stores the entries beyond the head.
+// extend stores the entries beyond the head. The batch was verified: the chain
+// hash at an entry is what the next one names.
 func (in *intake) extend(ctx context.Context, b *Batch, v Verdict) (Verdict, error) {
 	v.Ack = true
+	args := make([]any, 0, len(b.Entries)*len(resultColumns))
 	for i := range b.Entries {
 		e := &b.Entries[i]
 		if e.Number <= v.Number {
 			v.Repeat++
 			continue
 		}
-		chain, err := wire.ChainNext(b.Kiosk, b.Epoch, e.Number, v.Chain, e.Hash)
-		if err != nil {
-			return Verdict{}, err
+		if !bytes.Equal(e.Prev, v.Chain) {
+			return Verdict{}, fmt.Errorf("result %d does not follow on what is stored", e.Number)
+		}
+		chain := b.Chain
+		if i+1 < len(b.Entries) {
+			chain = b.Entries[i+1].Prev
 		}
 		var f Facts
 		if i < len(b.Facts) {
 			f = b.Facts[i]
 		}
-		if _, err := in.insert.ExecContext(ctx, b.Kiosk, b.Epoch, int64(e.Number), e.Hash, chain, e.Body,
+		args = append(args, b.Kiosk, b.Epoch, int64(e.Number), e.Hash, chain, e.Body,
 			null(f.Kind), null(f.Tx), null(f.Outcome), sql.NullInt64{Int64: int64(f.Reason), Valid: f.Reason != 0},
-			ms(b.Received), f.Record, f.Unreadable, sql.NullInt64{Int64: ms(f.DeleteAt), Valid: !f.DeleteAt.IsZero()}); err != nil {
-			return Verdict{}, err
-		}
+			ms(b.Received), f.Record, f.Unreadable, sql.NullInt64{Int64: ms(f.DeleteAt), Valid: !f.DeleteAt.IsZero()})
 		v.Number, v.Chain = e.Number, chain
 		v.New++
 		if f.Unreadable {
 			v.Unreadable++
 		}
+	}
+	if err := in.insert(ctx, args); err != nil {
+		return Verdict{}, err
 	}
 	if v.New == 0 {
 		return v, nil

@@ -81,8 +81,18 @@ func (b *builder) identify(context.Context) error {
 	return err
 }
 
+// maxAge is how long results may wait for central; a kiosk without one has no
+// such bound.
+func (b *builder) maxAge() time.Duration {
+	if b.c.Uplink.Off {
+		return 0
+	}
+	return b.c.State.MaxAge.Std()
+}
+
 func (b *builder) outbox(ctx context.Context) (err error) {
 	b.box, err = offline.Open(ctx, offline.Config{Dir: b.c.State.Dir, Kiosk: b.kiosk, Log: b.log, MaxBytes: int64(b.c.State.MaxBytes),
+		MaxAge: b.maxAge(), KeepAge: b.c.State.KeepAcked.Std(), KeepBytes: int64(b.c.State.KeepAckedBytes),
 		Seal: b.sealTo, Retention: time.Duration(b.c.Record.KeepDays) * 24 * time.Hour})
 	if err == nil {
 		b.add("retention", b.expire, nil)

@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"syscall"
 	"time"
 
@@ -44,6 +43,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 func runCommand() *cobra.Command {
 	var c central.Config
 	var verbose bool
+	var online onlineFlags
 	cmd := &cobra.Command{
 		Use:   "run --state DIR",
 		Short: "Run the service until SIGTERM",
@@ -55,7 +55,11 @@ api.token (for tools: curl -H "Authorization: Bearer $(cat api.token)"
 https://HOST/api/kiosks.json). The first start makes it all and prints the
 first password of the fleet page once.
 
-Kiosks are enrolled with gatectl kiosk, also while this runs.`,
+Kiosks are enrolled with gatectl kiosk, also while this runs.
+
+The update repository (gatectl repo) lies in repo/ of the state folder. With
+--online-key this renews its timestamp and puts in force what people have
+signed; with --updates kiosks fetch it from here.`,
 		Example: `  gatecentral run --state /var/lib/gatecentral --mqtt 0.0.0.0:8883 --http 0.0.0.0:8443 --name central.airport.example
   gatecentral run --state /var/lib/gatecentral --broker tls://broker.airport.example:8883`,
 		Args: cobra.NoArgs,
@@ -65,10 +69,15 @@ Kiosks are enrolled with gatectl kiosk, also while this runs.`,
 				level = slog.LevelDebug
 			}
 			log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: level}))
-			return serve(cmd.Context(), c, log, cmd.OutOrStdout())
+			done, err := online.open(&c)
+			if err != nil {
+				return err
+			}
+			return errors.Join(serve(cmd.Context(), c, log, cmd.OutOrStdout()), done())
 		},
 	}
 	f := cmd.Flags()
+	online.register(cmd, &c)
 	f.StringVar(&c.State, "state", "/var/lib/gatecentral", "state folder")
 	f.StringVar(&c.MQTT, "mqtt", "127.0.0.1:8883", "address of the embedded broker (MQTT over TLS)")
 	f.StringVar(&c.Broker, "broker", "", "use this broker instead of the embedded one: tls://HOST:PORT")
@@ -109,35 +118,13 @@ func announce(ctx context.Context, s *central.Service, out io.Writer) error {
 	}
 	r := s.Ready()
 	fmt.Fprintf(out, "broker      %s\nfleet page  %s\n", r.Broker, r.Fleet)
+	if r.Repo != "" {
+		fmt.Fprintf(out, "updates     %s\n", r.Repo)
+	}
 	if r.FirstPassword != "" {
 		fmt.Fprintf(out, "\nfirst login, shown only now:\n  name      %s\n  password  %s\n\n", r.FirstOperator, r.FirstPassword)
 	}
 	fmt.Fprintln(out, "ready")
 	_, err := daemon.SdNotify(false, daemon.SdNotifyReady)
 	return err
-}
-
-// lock keeps a second service off the state folder.
-func lock(dir string) (func() error, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("state folder: %w", err)
-	}
-	path := filepath.Join(dir, "gatecentral.lock")
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("state folder: %w", err)
-	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		pid := make([]byte, 16)
-		n, _ := f.ReadAt(pid, 0) // the error is the end of the file
-		return nil, errors.Join(fmt.Errorf("another gatecentral (process %s) runs on %s: end it first, or take another --state", pid[:n], dir), f.Close())
-	}
-	err = f.Truncate(0)
-	if err == nil {
-		_, err = fmt.Fprintf(f, "%d", os.Getpid())
-	}
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("state folder: %w", err), f.Close())
-	}
-	return f.Close, nil
 }

@@ -113,6 +113,8 @@ func TestBadInputIsOneLine(t *testing.T) {
 		"broker without tls":  {[]string{"run", "--state", filepath.Join(dir, "d"), "--broker", "tcp://a:1883"}, "tls://HOST:PORT"},
 		"state is a file":     {[]string{"run", "--state", file}, "state folder"},
 		"unknown flag":        {[]string{"run", "--brokr", "x"}, "brokr"},
+		"no passphrase":       {[]string{"run", "--state", filepath.Join(dir, "f"), "--online-key", "pkcs11:token=a;object=b?module-path=/c"}, "--passphrase-file"},
+		"no online key":       {[]string{"run", "--state", filepath.Join(dir, "g"), "--online-key", filepath.Join(dir, "none")}, "no such file"},
 		"no folder":           {[]string{"broker-files", "--state", filepath.Join(dir, "e")}, "--out"},
 	} {
 		var errs bytes.Buffer

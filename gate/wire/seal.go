@@ -17,7 +17,8 @@ import (
 var ErrUnreadable = errors.New("the result cannot be opened")
 
 // Suite says how results are sealed: HPKE (RFC 9180) with HKDF-SHA256 used for
-// its export alone (section 5.3), and ChaCha20-Poly1305 (RFC 8439).
+// its export alone (section 5.3), and XChaCha20-Poly1305
+// (draft-irtf-cfrg-xchacha-03; RFC 8439).
 type Suite uint8
 
 // Suites.

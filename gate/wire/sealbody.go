@@ -8,6 +8,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash"
+	"slices"
 	"sync"
 	"time"
 
@@ -21,22 +23,23 @@ import (
 // Each carries the encapsulated key, so that each opens by itself whatever
 // else is lost. Number, epoch and chain hash stand in the entry around it.
 //
-// The salt is made of the key of the context and of all that is sealed, and
-// the key of the one body of that and the salt. So a context that goes on
-// twice, in a machine that was copied or set back while it ran, does not seal
-// two contents with one key and index (the construction is that of a synthetic
-// nonce: Rogaway and Shrimpton, Deterministic Authenticated Encryption, 2006).
+// Salt and index are the nonce. The salt is made of all that is sealed, under
+// another key of the context, so that a context that goes on twice, in a
+// machine that was copied or set back while it ran, meets no nonce again with
+// another content (a synthetic nonce, as in Rogaway and Shrimpton,
+// Deterministic Authenticated Encryption, 2006).
 const (
 	formSealed   = 2 // first byte; a record in clear begins with '{'
-	formUnsalted = 1 // as written before: no salt, one key for the whole context
+	formUnsalted = 1 // as written before: no salt, ChaCha20-Poly1305
 	sealHead     = 2 + len(keyID{})
 	indexLen     = 4
 	saltLen      = 16
 	sealKeyLen   = chacha20poly1305.KeySize
 	labelSealed  = "sealed/v1"          // associated data
 	labelContext = "results-context/v1" // HPKE info
-	labelSalt    = "result-salt/v1"
-	labelKey     = "result-key/v1"
+	labelSalt    = "results-salt/v1"    // HPKE exporter contexts
+	labelKey     = "results-key/v2"
+	labelBefore  = "results-key/v1" // of formUnsalted
 )
 
 // Bounds of one context: its key is dropped after either.
@@ -59,8 +62,14 @@ func sealedData(kiosk, epoch string, number uint64, prev []byte) []byte {
 	return signedBytes(labelSealed, kiosk, epoch, []uint64{number}, prev)
 }
 
-func sealNonce(index []byte) []byte {
-	return append(make([]byte, chacha20poly1305.NonceSize-indexLen), index...)
+// sealNonce is that of XChaCha20-Poly1305: the salt, four zero bytes, the
+// index; without a salt that of ChaCha20-Poly1305: eight zero bytes, the index.
+func sealNonce(salt, index []byte) []byte {
+	zeros := chacha20poly1305.NonceSizeX - saltLen - indexLen
+	if len(salt) == 0 {
+		zeros = chacha20poly1305.NonceSize - indexLen
+	}
+	return slices.Concat(salt, make([]byte, zeros), index)
 }
 
 // exporter is what sender and recipient have in common.
@@ -68,32 +77,19 @@ type exporter interface {
 	Export(exporterContext string, length int) ([]byte, error)
 }
 
-// contextKey takes the key of a context. Each form has its own, so that none
-// is used in two ways.
-func contextKey(x exporter, form byte) (bodyKey, error) {
+// contextCipher makes the cipher of a context. Each form has a key of its own,
+// so that none is used in two ways.
+func contextCipher(x exporter, form byte) (cipher.AEAD, error) {
+	label, algorithm := labelKey, chacha20poly1305.NewX
 	if form == formUnsalted {
-		key, err := x.Export("results-key/v1", sealKeyLen)
-		return func([]byte) []byte { return key }, err
+		label, algorithm = labelBefore, chacha20poly1305.New
 	}
-	key, err := x.Export("results-key/v2", sealKeyLen)
-	return func(input []byte) []byte {
-		m := hmac.New(sha256.New, key)
-		_, _ = m.Write(input) // never fails (hash.Hash)
-		return m.Sum(nil)
-	}, err
-}
-
-// bodyKey is the key of a context, as what can be done with it.
-type bodyKey func(input []byte) []byte
-
-// salt is that of one body.
-func (k bodyKey) salt(index, data, record []byte) []byte {
-	return k(enrolInput(labelSalt, index, data, record))[:saltLen]
-}
-
-// cipher is that of one body.
-func (k bodyKey) cipher(salt []byte) (cipher.AEAD, error) {
-	return chacha20poly1305.New(k(enrolInput(labelKey, salt)))
+	key, err := x.Export(label, sealKeyLen)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(key)
+	return algorithm(key)
 }
 
 // Sealer seals the results of one epoch. Not for several goroutines at once.
@@ -102,9 +98,10 @@ type Sealer struct {
 	kiosk, epoch string
 	now          func() time.Time
 
-	// The context in use.
-	key   bodyKey
-	head  []byte // of its envelopes, up to the index
+	// The context in use. Its key lies in aead alone.
+	aead  cipher.AEAD
+	salts hash.Hash // HMAC under the key of salts
+	head  []byte    // of its envelopes, up to the index
 	began time.Time
 	next  uint32
 }
@@ -117,7 +114,7 @@ func NewSealer(to *SealKey, kiosk, epoch string, now func() time.Time) *Sealer {
 // Seal seals a record for one place in the chain. Each call uses a nonce of
 // its own, whatever becomes of the envelope.
 func (s *Sealer) Seal(number uint64, prev, record []byte) ([]byte, error) {
-	if s.key == nil || s.next >= ContextResults || s.now().Sub(s.began).Abs() >= ContextAge {
+	if s.aead == nil || s.next >= ContextResults || s.now().Sub(s.began).Abs() >= ContextAge {
 		if err := s.renew(); err != nil {
 			return nil, fmt.Errorf("seal result %d: %w", number, err)
 		}
@@ -125,38 +122,49 @@ func (s *Sealer) Seal(number uint64, prev, record []byte) ([]byte, error) {
 	index := binary.BigEndian.AppendUint32(nil, s.next)
 	s.next++
 	data := sealedData(s.kiosk, s.epoch, number, prev)
-	salt := s.key.salt(index, data, record)
-	aead, err := s.key.cipher(salt)
-	if err != nil {
-		return nil, fmt.Errorf("seal result %d: %w", number, err)
-	}
-	out := make([]byte, 0, len(s.head)+indexLen+saltLen+len(record)+aead.Overhead())
+	salt := s.salt(index, data, record)
+	out := make([]byte, 0, len(s.head)+indexLen+saltLen+len(record)+s.aead.Overhead())
 	out = append(out, s.head...)
 	out = append(out, index...)
 	out = append(out, salt...)
-	out = aead.Seal(out, sealNonce(index), record, data)
+	out = s.aead.Seal(out, sealNonce(salt, index), record, data)
 	if len(out) > MaxBody {
 		return nil, fmt.Errorf("seal result %d: %w: %d bytes, at most %d travel", number, ErrFormat, len(out), MaxBody)
 	}
 	return out, nil
 }
 
+// salt is that of one body.
+func (s *Sealer) salt(index, data, record []byte) []byte {
+	s.salts.Reset()
+	_, _ = s.salts.Write(index) // never fails (hash.Hash)
+	_, _ = s.salts.Write(binary.BigEndian.AppendUint32(nil, uint32(len(data))))
+	_, _ = s.salts.Write(data)
+	_, _ = s.salts.Write(record)
+	return s.salts.Sum(nil)[:saltLen]
+}
+
 // renew begins a context and lets go of the key before.
 func (s *Sealer) renew() error {
-	s.key = nil
+	s.aead = nil
 	enc, sender, err := hpke.NewSender(s.to.pub, hpke.HKDFSHA256(), hpke.ExportOnly(), contextInfo(s.to.suite, s.to.id, s.kiosk, s.epoch))
 	if err != nil {
 		return err
 	}
-	key, err := contextKey(sender, formSealed)
+	aead, err := contextCipher(sender, formSealed)
 	if err != nil {
 		return err
 	}
+	key, err := sender.Export(labelSalt, sealKeyLen)
+	if err != nil {
+		return err
+	}
+	defer clear(key)
 	head := make([]byte, 0, sealHead+len(enc))
 	head = append(head, formSealed, byte(s.to.suite))
 	head = append(head, s.to.id[:]...)
 	s.head = append(head, enc...)
-	s.key, s.began, s.next = key, s.now(), 0
+	s.aead, s.salts, s.began, s.next = aead, hmac.New(sha256.New, key), s.now(), 0
 	return nil
 }
 
@@ -169,12 +177,12 @@ type Opener struct {
 	keys map[keyID]*OpenKey
 
 	mu    sync.Mutex // guards known
-	known map[string]bodyKey
+	known map[string]cipher.AEAD
 }
 
 // NewOpener takes the keys that may have been sealed to.
 func NewOpener(keys ...*OpenKey) *Opener {
-	o := &Opener{keys: map[keyID]*OpenKey{}, known: map[string]bodyKey{}}
+	o := &Opener{keys: map[keyID]*OpenKey{}, known: map[string]cipher.AEAD{}}
 	for _, k := range keys {
 		o.keys[k.Public().id] = k
 	}
@@ -210,16 +218,12 @@ func (o *Opener) Open(kiosk, epoch string, number uint64, prev, body []byte) ([]
 		return fail(fmt.Errorf("it is sealed to the key %x, which is not here", body[2:sealHead]))
 	}
 	head, rest := body[:sealHead+encLen], body[sealHead+encLen:]
-	context, err := o.context(key, kiosk, epoch, head)
+	aead, err := o.context(key, kiosk, epoch, head)
 	if err != nil {
 		return fail(err)
 	}
 	index, salt, rest := rest[:indexLen], rest[indexLen:indexLen+saltLen], rest[indexLen+saltLen:]
-	aead, err := context.cipher(salt)
-	if err != nil {
-		return fail(err)
-	}
-	record, err := aead.Open(nil, sealNonce(index), rest, sealedData(kiosk, epoch, number, prev))
+	record, err := aead.Open(nil, sealNonce(salt, index), rest, sealedData(kiosk, epoch, number, prev))
 	if err != nil {
 		return fail(errors.New("it was altered, or belongs to another place in the chain"))
 	}
@@ -227,18 +231,20 @@ func (o *Opener) Open(kiosk, epoch string, number uint64, prev, body []byte) ([]
 }
 
 // context finds or derives the key of one context.
-func (o *Opener) context(key *OpenKey, kiosk, epoch string, head []byte) (bodyKey, error) {
-	name := kiosk + "/" + epoch + "/" + string(head)
+func (o *Opener) context(key *OpenKey, kiosk, epoch string, head []byte) (cipher.AEAD, error) {
+	var room [MaxName + epochChars + 2 + sealHead + 64]byte // enough for all but the hybrid suite
+	name := append(append(append(append(room[:0], kiosk...), '/'), epoch...), '/')
+	name = append(name, head...)
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if k := o.known[name]; k != nil {
-		return k, nil
+	if aead := o.known[string(name)]; aead != nil {
+		return aead, nil
 	}
 	r, err := hpke.NewRecipient(head[sealHead:], key.priv, hpke.HKDFSHA256(), hpke.ExportOnly(), contextInfo(key.suite, key.Public().id, kiosk, epoch))
 	if err != nil {
 		return nil, fmt.Errorf("%w: encapsulated key", ErrFormat)
 	}
-	k, err := contextKey(r, head[0])
+	aead, err := contextCipher(r, head[0])
 	if err != nil {
 		return nil, err
 	}
@@ -248,6 +254,6 @@ func (o *Opener) context(key *OpenKey, kiosk, epoch string, head []byte) (bodyKe
 		}
 		delete(o.known, old)
 	}
-	o.known[name] = k
-	return k, nil
+	o.known[string(name)] = aead
+	return aead, nil
 }
