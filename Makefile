@@ -39,6 +39,7 @@ test: setup lint
 lint:
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "not gofmt-clean:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
 	$(GO) vet ./...
+	$(GO) vet -tags faults ./faults/
 	$(GO) tool staticcheck ./...
 
 # 10,000 insertions at 0.9 s on two readers: takes more than an hour.
@@ -62,7 +63,7 @@ faults: setup
 # limit is not held. SIZE=100M: entries (default 200000), needs 150 bytes of disk
 # each under BENCHDIR; PEERS=10M: entries of SQLite, bbolt and the filter beside.
 bench-list:
-	@SIZE="$(SIZE)" PEERS="$(PEERS)" BENCHDIR="$(BENCHDIR)" $(GO) test -run '^$$' -bench Figures -benchtime 1x -timeout 2h ./match/allowlist/
+	@SIZE="$(SIZE)" PEERS="$(PEERS)" BENCHDIR="$(BENCHDIR)" $(GO) test -tags bench -run '^$$' -bench Figures -benchtime 1x -timeout 2h ./match/allowlist/
 
 # The face step on one core, with the recommended pack and the AT&T faces of
 # ../shared: name, value, unit, the most it may be, quotient.

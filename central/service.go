@@ -79,6 +79,7 @@ type Service struct {
 	link   *link
 	times  *timeSigner
 	docs   *docKeys
+	twins  *twins
 	limits *throttle
 	fleet  *fleet.Server
 	ups    *updates
@@ -100,6 +101,7 @@ func Open(ctx context.Context, c Config, log *slog.Logger) (_ *Service, err erro
 	}()
 	s.ingest = newIngest(s.reg.Store, s.reg.CA, log)
 	s.times = newTimeSigner(s.reg.CA.AckKey(), ownClock(c.AssumeClock).Now, log)
+	s.twins = newTwins()
 	s.docs = newDocKeys(s.reg, ownClock(c.AssumeClock).Now, log)
 	s.board = newBoard(s.reg.Store, log)
 	s.limits = newThrottle(time.Now)
@@ -295,6 +297,7 @@ func (s *Service) deliver(ctx context.Context) func(string, bool, []byte) {
 		case wire.TopicStatus:
 			if err = s.board.Status(kiosk, retained, payload); err == nil {
 				s.docs.Status(lctx, kiosk, payload)
+				s.lookForTwins(kiosk, retained, payload)
 			}
 		case wire.TopicTimeQuestion:
 			if !retained {
@@ -305,6 +308,17 @@ func (s *Service) deliver(ctx context.Context) func(string, bool, []byte) {
 			s.ingest.Alarm(store.Alarm{Kiosk: kiosk, Kind: alarmKind(err), Text: err.Error(), First: time.Now()})
 			s.charge(kiosk, costBad)
 		}
+	}
+}
+
+// lookForTwins raises the alarm of a second machine under a kiosk's name.
+func (s *Service) lookForTwins(kiosk string, retained bool, payload []byte) {
+	if retained {
+		return
+	}
+	if text := s.twins.Look(kiosk, payload); text != "" {
+		s.log.Error("two kiosks with one identity", "kiosk", kiosk)
+		s.ingest.Alarm(store.Alarm{Kiosk: kiosk, Kind: store.AlarmTwins, Text: text, First: time.Now()})
 	}
 }
 

@@ -81,6 +81,29 @@ func checkState(c *Config, bad fault) {
 	if c.State.MaxBytes < 1<<20 {
 		bad("state", 0, "max_bytes", "is less than 1MiB")
 	}
+	checkKept(&c.State, bad)
+}
+
+// checkKept looks at what bounds the results in time, and those that central has.
+func checkKept(s *State, bad fault) {
+	if s.MaxAge == 0 {
+		s.MaxAge = Duration(90 * 24 * time.Hour)
+	}
+	if s.KeepAcked == 0 {
+		s.KeepAcked = Duration(7 * 24 * time.Hour)
+	}
+	if s.KeepAckedBytes == 0 {
+		s.KeepAckedBytes = 256 << 20
+	}
+	if s.MaxAge.Std() < time.Hour {
+		bad("state", 0, "max_age", "is less than 1h")
+	}
+	if s.KeepAcked.Std() < time.Hour {
+		bad("state", 0, "keep_acked", "is less than 1h")
+	}
+	if s.KeepAckedBytes < 1<<20 {
+		bad("state", 0, "keep_acked_bytes", "is less than 1MiB")
+	}
 }
 
 func checkRecord(c *Config, bad fault) {

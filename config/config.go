@@ -40,6 +40,12 @@ type State struct {
 	Dir      string `toml:"dir"`
 	Runtime  string `toml:"runtime"`   // lock files; empty: /run/gateagent
 	MaxBytes Bytes  `toml:"max_bytes"` // bound of the outbox; default 1 GiB
+	// MaxAge bounds how long a result may wait for central; default 90 days.
+	MaxAge Duration `toml:"max_age"`
+	// KeepAcked and KeepAckedBytes bound what stays after central has it;
+	// default 7 days and 256 MiB.
+	KeepAcked      Duration `toml:"keep_acked"`
+	KeepAckedBytes Bytes    `toml:"keep_acked_bytes"`
 }
 
 // Record says what is written down, and for how long.

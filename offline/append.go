@@ -44,6 +44,9 @@ func (o *Outbox) appendHeld(ctx context.Context, rec wire.Record, plain []byte, 
 	if err := o.ready(ctx); err != nil {
 		return 0, err
 	}
+	if err := o.checkAge(rec); err != nil {
+		return 0, err
+	}
 	if err := o.checkRoom(ctx, isAdmission(rec), len(plain)+o.sealing()); err != nil {
 		return 0, err
 	}

@@ -81,6 +81,9 @@ type Config struct {
 	// MaxBytes bounds the database. At the bound an admission is refused;
 	// other records still find the reserve of a sixteenth.
 	MaxBytes int64
+	// MaxAge bounds how long the oldest result may wait for central before an
+	// admission is refused; 0 sets no bound.
+	MaxAge time.Duration
 	// MinFree is what the file system must have left for an admission.
 	// Negative switches the check off.
 	MinFree int64

@@ -252,6 +252,51 @@ func TestBound(t *testing.T) {
 	}
 }
 
+// The bound by age: staff are told long before, then an admission is refused and
+// everything else still taken; an acknowledgement lifts it. A clock that ran
+// ahead when the oldest was written blocks nothing.
+func TestBoundByAge(t *testing.T) {
+	now := time.Date(2026, 11, 22, 8, 0, 0, 0, time.UTC)
+	o := open(t, Config{MaxAge: 10 * time.Hour, Now: func() time.Time { return now }})
+	at := func(rec wire.Record) wire.Record {
+		rec.At = now
+		return rec
+	}
+	appendAll(t, o, at(admit(0)), at(admit(1)))
+	level := func(want string) {
+		t.Helper()
+		got := ""
+		for _, n := range o.Notices() {
+			got += n.Source + " " + n.Level
+		}
+		if got != want {
+			t.Errorf("after %s: notices %q, want %q", now.Format(time.TimeOnly), got, want)
+		}
+	}
+	level("")
+	now = now.Add(6 * time.Hour)
+	appendAll(t, o, at(admit(2)))
+	level("outbox age warning")
+	now = now.Add(5 * time.Hour)
+	if _, err := o.Append(t.Context(), at(admit(3))); !errors.Is(err, ErrFull) || !strings.Contains(err.Error(), "2026-11-22") {
+		t.Fatalf("an admission past the bound: %v", err)
+	}
+	appendAll(t, o, at(record(wire.KindDecision, 4, wire.OutcomeRefer)))
+	level("outbox age fault")
+	e := all(t, o, 0)
+	if len(e) != 4 {
+		t.Errorf("%d results, want 4: the oldest must stay", len(e))
+	}
+	if err := o.Acknowledge(t.Context(), ackOf(t, o, e[1])); err != nil {
+		t.Fatal(err)
+	}
+	appendAll(t, o, at(admit(5)))
+	level("")
+	now = now.Add(-1000 * time.Hour)
+	appendAll(t, o, at(admit(6)))
+	level("")
+}
+
 func TestMinFreeRefusesAdmissionsOnly(t *testing.T) {
 	o := open(t, Config{MinFree: 1 << 62})
 	if _, err := o.Append(t.Context(), admit(1)); !errors.Is(err, ErrDiskFull) {

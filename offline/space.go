@@ -133,6 +133,7 @@ func (o *Outbox) note(source, level, text string) {
 
 // Notices says what staff should know, most urgent first.
 func (o *Outbox) Notices() []gate.Notice {
+	aged, old := o.ageNotice()
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	var out []gate.Notice
@@ -141,6 +142,9 @@ func (o *Outbox) Notices() []gate.Notice {
 			if n, ok := o.notices[source]; ok && n.Level == level {
 				out = append(out, n)
 			}
+		}
+		if old && aged.Level == level {
+			out = append(out, aged)
 		}
 	}
 	return out

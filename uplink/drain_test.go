@@ -30,6 +30,9 @@ import (
 // drainEnv makes this binary play a part of the drain; it holds the task.
 const drainEnv = "UPLINK_TEST_DRAIN"
 
+// profileEnv names a folder for processor profiles of the parts.
+const profileEnv = "UPLINK_TEST_PROFILE"
+
 // drainTask is what such a process is to do.
 type drainTask struct {
 	Role   string // roleCentral, roleKiosk, or a peer
@@ -58,9 +61,14 @@ func playDrain(data string) error {
 	if err := json.Unmarshal([]byte(data), &task); err != nil {
 		return err
 	}
-	if dir := os.Getenv("DRAIN_PROFILE"); dir != "" {
-		f, _ := os.Create(filepath.Join(dir, task.Role+".prof"))
-		_ = pprof.StartCPUProfile(f)
+	if dir := os.Getenv(profileEnv); dir != "" {
+		f, err := os.Create(filepath.Join(dir, task.Role+".prof"))
+		if err != nil {
+			return err
+		}
+		if err := pprof.StartCPUProfile(f); err != nil {
+			return err
+		}
 		defer pprof.StopCPUProfile()
 	}
 	switch task.Role {

@@ -137,7 +137,7 @@ func startBenchBroker(t testing.TB, reg *enrol.Registry) *benchBroker {
 	_, port, _ := net.SplitHostPort(b.addr)
 	conf = strings.ReplaceAll(conf, "/etc/mosquitto/gate", dir)
 	// The peers may have as many messages on their way as they like.
-	conf = strings.Replace(conf, "listener 8883\n", "listener "+port+" 127.0.0.1\n", 1) + "max_inflight_messages 0\nmax_queued_messages 0\nset_tcp_nodelay true\n"
+	conf = strings.Replace(conf, "listener 8883\n", "listener "+port+" 127.0.0.1\n", 1) + "max_inflight_messages 0\nmax_queued_messages 0\n"
 	if os.Geteuid() == 0 {
 		conf += "user root\n"
 	}

@@ -56,6 +56,8 @@ type builder struct {
 	up         *uplink.Uplink  // nil when off
 	updates    *update.Updater // nil when nothing is taken
 	trustMoved chan struct{}
+	settings   *update.Settings
+	trial      bool // the settings are on trial
 	theLane    *gate.Lane
 }
 
@@ -81,8 +83,18 @@ func (b *builder) identify(context.Context) error {
 	return err
 }
 
+// maxAge is how long results may wait for central; a kiosk without one has no
+// such bound.
+func (b *builder) maxAge() time.Duration {
+	if b.c.Uplink.Off {
+		return 0
+	}
+	return b.c.State.MaxAge.Std()
+}
+
 func (b *builder) outbox(ctx context.Context) (err error) {
 	b.box, err = offline.Open(ctx, offline.Config{Dir: b.c.State.Dir, Kiosk: b.kiosk, Log: b.log, MaxBytes: int64(b.c.State.MaxBytes),
+		MaxAge: b.maxAge(), KeepAge: b.c.State.KeepAcked.Std(), KeepBytes: int64(b.c.State.KeepAckedBytes),
 		Seal: b.sealTo, Retention: time.Duration(b.c.Record.KeepDays) * 24 * time.Hour})
 	if err == nil {
 		b.add("retention", b.expire, nil)
@@ -236,7 +248,7 @@ func (b *builder) lane(ctx context.Context) error {
 		Timing:  gate.Timing{Card: t.Card.Std(), Scan: t.Scan.Std(), Transaction: t.Transaction.Std(), Outcome: t.Outcome.Std()},
 		Cards:   b.reader, Scanner: b.scanners,
 		OpenChip: func(t gate.Transmitter) gate.Chip { return chip.New(t, chip.Options{Memory: memory}) },
-		Judge:    b.judge, List: b.store, Recorder: recorder{b.box, b.c.Record.Level}, Barrier: b.gateOut,
+		Judge:    b.judge, List: b.listAsked(), Recorder: recorder{b.box, b.c.Record.Level}, Barrier: b.gateOut,
 		Screen: screens{b.web, b.status}, Clock: b.trusted, Log: b.log,
 		Surroundings: b.surroundings, DocRef: b.docRef(), Referrals: referrals,
 	}

@@ -78,7 +78,8 @@ grow with every list: kiosks refuse whatever is older than what they had.`
 type buildFlags struct {
 	in, gates                                    []string
 	out, key, secret, zone, issued, report, temp string
-	format, airport                              string
+	format, airport, base                        string
+	revoked                                      uint64
 	generation                                   uint32
 	version                                      uint64
 	valid, opens, closes                         time.Duration
@@ -90,7 +91,7 @@ type buildFlags struct {
 func listBuildCommand() *cobra.Command {
 	var f buildFlags
 	cmd := &cobra.Command{
-		Use:   "build --in FILE --out DIR --key signing.key --generation N --version N",
+		Use:   "build --in FILE --out DIR [--key signing.key] --generation N --version N",
 		Short: "Build a signed allowlist from CSV, PNL, ADL and PAXLST",
 		Long:  listBuildHelp,
 		Args:  cobra.NoArgs,
@@ -105,8 +106,10 @@ func listBuildCommand() *cobra.Command {
 	fl.DurationVar(&f.opens, "opens", 6*time.Hour, "how long before the departure travellers of passenger lists may pass")
 	fl.DurationVar(&f.closes, "closes", 6*time.Hour, "how long behind it, for delays")
 	fl.StringVar(&f.airport, "airport", "", "list for one airport, like SGN: who boards elsewhere is left out")
+	fl.StringVar(&f.base, "base", "", "folder of the version before, of the same generation: keeps the delta from it small (gatectl list delta)")
+	fl.Uint64Var(&f.revoked, "revoked", 0, "number of the newest revocation that the input takes into account (gatectl list revoke)")
 	fl.StringVar(&f.out, "out", "", "folder of the list; a list that is there is replaced as a whole")
-	fl.StringVar(&f.key, "key", "", "signing key, made by gatectl list keygen")
+	fl.StringVar(&f.key, "key", "", "signing key, made by gatectl list keygen; without one the list counts only through the update repository")
 	fl.StringVar(&f.secret, "secret", "", "file of the generation's secret (default generation-N.secret beside --key)")
 	fl.Uint32Var(&f.generation, "generation", 0, "number of the generation, from 1")
 	fl.Uint64Var(&f.version, "version", 0, "number of the list, from 1; grows with every list, across generations too")
@@ -119,7 +122,7 @@ func listBuildCommand() *cobra.Command {
 	fl.BoolVar(&f.strict, "strict", false, "a single rejected row is an error, and no list is written")
 	fl.BoolVar(&f.specimens, "specimens", false, "also take documents of ICAO's specimen state UTO")
 	fl.BoolVar(&f.json, "json", false, "print the summary as JSON")
-	for _, name := range []string{"in", "out", "key", "generation", "version"} {
+	for _, name := range []string{"in", "out", "generation", "version"} {
 		cmd.MarkFlagRequired(name)
 	}
 	return cmd
@@ -143,6 +146,12 @@ func buildList(ctx context.Context, f buildFlags, stdin io.Reader, stdout, stder
 		return err
 	}
 	cfg.Report, cfg.Progress = issues.add, in.progress.show
+	if f.base != "" {
+		if cfg.Base, err = allowlist.OpenBuilt(f.base); err != nil {
+			return errors.Join(fmt.Errorf("--base: %w", err), issues.close())
+		}
+		defer cfg.Base.Close()
+	}
 	b, err := allowlist.NewBuilder(ctx, f.out, cfg)
 	if err != nil {
 		return errors.Join(err, issues.close())
@@ -165,7 +174,7 @@ func buildList(ctx context.Context, f buildFlags, stdin io.Reader, stdout, stder
 
 // config gathers what the list is built with.
 func (f *buildFlags) config(stderr io.Writer) (allowlist.BuildConfig, *time.Location, error) {
-	cfg := allowlist.BuildConfig{Version: f.version, Airport: f.airport, Specimens: f.specimens, Strict: f.strict, Temp: f.temp, Memory: f.memory << 20}
+	cfg := allowlist.BuildConfig{Version: f.version, Airport: f.airport, Revoked: f.revoked, Specimens: f.specimens, Strict: f.strict, Temp: f.temp, Memory: f.memory << 20}
 	if f.memory < 1 || f.memory > 1<<20 {
 		return cfg, nil, errors.New("--memory: not between 1 and 1048576 MiB")
 	}
@@ -192,8 +201,13 @@ func (f *buildFlags) config(stderr io.Writer) (allowlist.BuildConfig, *time.Loca
 		}
 	}
 	var err error
-	if cfg.Key, err = allowlist.ReadSigningKey(f.key); err != nil {
-		return cfg, nil, fmt.Errorf("--key: %w", err)
+	switch {
+	case f.key != "":
+		if cfg.Key, err = allowlist.ReadSigningKey(f.key); err != nil {
+			return cfg, nil, fmt.Errorf("--key: %w", err)
+		}
+	case f.secret == "":
+		return cfg, nil, errors.New("--secret: name the file of the generation's secret, where there is no --key to look beside")
 	}
 	cfg.Secret, err = f.generationSecret(cfg.Issued, stderr)
 	return cfg, zone, err

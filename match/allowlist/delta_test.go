@@ -195,6 +195,8 @@ func answers(s *Store) (out [4]gate.ListVerdict) {
 var (
 	firstAnswers  = [4]gate.ListVerdict{gate.ListAllow, gate.ListAllow, gate.ListAllow, gate.ListNotFound}
 	secondAnswers = [4]gate.ListVerdict{gate.ListAllow, gate.ListRefer, gate.ListNotFound, gate.ListAllow}
+	// the second list when the first document is revoked
+	revokedAnswers = [4]gate.ListVerdict{gate.ListRefuse, gate.ListRefer, gate.ListNotFound, gate.ListAllow}
 )
 
 func TestApplyDeltaAndRollBack(t *testing.T) {

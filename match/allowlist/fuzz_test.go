@@ -1,8 +1,14 @@
 package allowlist
 
 import (
+	"bytes"
 	"crypto/ed25519"
+	"crypto/sha256"
 	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
 	"testing"
 	"time"
 )
@@ -58,6 +64,42 @@ func FuzzSetAndCSV(f *testing.F) {
 		}
 		if fields, err := splitCSV(nil, line); err == nil && len(fields) == 0 {
 			t.Fatal("a line without a field")
+		}
+	})
+}
+
+// Whatever a delta holds: what comes of it has the signed root, or it is an
+// error, without a panic or a file that grows beyond the list.
+func FuzzDelta(f *testing.F) {
+	p := push(f)
+	old, whole := openProven(f, p.first), openProven(f, p.second)
+	good := mustFile(f, p.delta)
+	f.Add(good)
+	f.Add(good[:deltaHead])
+	dir := f.TempDir()
+	f.Fuzz(func(t *testing.T, b []byte) {
+		out := filepath.Join(dir, strconv.Itoa(os.Getpid()))
+		defer os.Remove(out)
+		err := Merge(t.Context(), old, bytes.NewReader(b), whole.st, out)
+		if err != nil && !errors.Is(err, ErrBase) && !errors.Is(err, ErrDamaged) {
+			t.Fatalf("unsorted error %v", err)
+		}
+		if err == nil && !bytes.Equal(mustFile(t, out), mustFile(t, filepath.Join(p.second, TableFile))) {
+			t.Fatal("another table was taken")
+		}
+	})
+}
+
+// A file of revocations reads back to the bytes it came from, or not at all.
+func FuzzRevocations(f *testing.F) {
+	f.Add(revocations(f, &Revocations{}, vnm(1)).Marshal(), true)
+	f.Fuzz(func(t *testing.T, b []byte, summed bool) {
+		if summed && len(b) > sha256.Size { // past the sum, to what it guards
+			sum := sha256.Sum256(b[:len(b)-sha256.Size])
+			b = append(slices.Clone(b[:len(b)-sha256.Size]), sum[:]...)
+		}
+		if r, err := ParseRevocations(b); err == nil && !bytes.Equal(r.Marshal(), b) {
+			t.Fatal("revocations do not read back")
 		}
 	})
 }

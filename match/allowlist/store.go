@@ -80,7 +80,7 @@ func OpenStore(dir string, opts Options) (*Store, error) {
 	if s.mark, err = readMark(dir); err != nil {
 		return nil, err
 	}
-	if err := errors.Join(durable.RemoveTemps(dir), s.sweep()); err != nil {
+	if err := durable.RemoveTemps(dir); err != nil {
 		return nil, fmt.Errorf("open allowlist: %w", err)
 	}
 	s.openRevocations()
@@ -101,7 +101,7 @@ func OpenStore(dir string, opts Options) (*Store, error) {
 		return s, nil
 	}
 	s.table = table
-	return s, nil
+	return s, s.sweep() // not before: a damaged mark must cost no list
 }
 
 // openFolder opens a list together with its secret. It must be the one that id

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -208,6 +209,54 @@ func flippedTable(t *testing.T, st Statement, file []byte, secret *GenerationSec
 		}
 	}
 	return noticed
+}
+
+// Every single bit of a kiosk's folder but the table's, altered, leads to a
+// refusal or to right answers, and costs no list: with the bit as it was,
+// everything is as it was.
+func TestEveryBitOfTheFolder(t *testing.T) {
+	p := push(t)
+	state := t.TempDir()
+	s := mustStore(t, state)
+	p.load(t, s)
+	if err := s.ApplyDelta(t.Context(), p.st2, p.delta, at(testNow)); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.SetRevocations(t.Context(), revocations(t, &Revocations{}, vnm(1)).Marshal()); err != nil {
+		t.Fatal(err)
+	}
+	folder := s.mark.path(state)
+	for _, path := range []string{filepath.Join(folder, StatementFile), filepath.Join(folder, SecretFile),
+		filepath.Join(state, markFile), filepath.Join(state, RevocationsFile)} {
+		good, refused := mustFile(t, path), 0
+		for i := range good {
+			bad := slices.Clone(good)
+			bad[i] ^= 1 << (i % 8)
+			if err := os.WriteFile(path, bad, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			s, err := OpenStore(state, Options{Log: quiet()})
+			if err != nil {
+				refused++
+				continue
+			}
+			if got := answers(s); got == [4]gate.ListVerdict{gate.ListUnavailable, gate.ListUnavailable, gate.ListUnavailable, gate.ListUnavailable} {
+				refused++
+			} else if got != revokedAnswers {
+				t.Fatalf("%s, byte %d: answers %v", filepath.Base(path), i, got)
+			}
+			s.Close()
+		}
+		if refused < len(good)*2/3 {
+			t.Errorf("%s: only %d of %d altered bits were refused", filepath.Base(path), refused, len(good))
+		}
+		if err := os.WriteFile(path, good, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got := answers(mustStore(t, state)); got != revokedAnswers {
+			t.Fatalf("%s as it was: answers %v", filepath.Base(path), got)
+		}
+	}
 }
 
 // Verify notices every altered byte of the whole file.
