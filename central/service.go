@@ -17,7 +17,6 @@ import (
 	"net"
 	"net/url"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -118,29 +117,6 @@ func Open(ctx context.Context, c Config, log *slog.Logger) (_ *Service, err erro
 		return nil, err
 	}
 	return s, s.openFleet(ctx)
-}
-
-// openUpdates begins to keep the update repository.
-func (s *Service) openUpdates() error {
-	c := s.conf.Updates
-	if c.Dir == "" {
-		c.Dir = filepath.Join(s.conf.State, RepoFolder)
-	}
-	s.ups = &updates{dir: c.Dir, keys: c.Keys, now: ownClock(s.conf.AssumeClock).Now, log: s.log,
-		tell: func(b []byte) { s.link.Keep(wire.TopicTimestamp, b) }}
-	if c.Addr == "" {
-		return nil
-	}
-	conf, err := s.reg.CA.ServerTLS(s.conf.Names, true)
-	if err != nil {
-		return err
-	}
-	if s.repo, err = openRepoServer(c.Addr, c.Dir, conf, s.admit, s.log); err != nil {
-		return err
-	}
-	address, err := s.ownAddress(s.repo.lis.Addr().String())
-	s.ready.Repo = "https" + strings.TrimPrefix(address, "tls") + strings.TrimSuffix(repoPrefix, "/")
-	return err
 }
 
 // ownClock is central's own clock. It has no holdover: what it tells kiosks
