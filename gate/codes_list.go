@@ -15,6 +15,7 @@ const (
 	CodeListIssueTime Code = 2018
 	CodeListNotAsked  Code = 2019
 	CodeListRevoked   Code = 2020
+	CodeListStale     Code = 2021
 )
 
 var listCodes = []CodeInfo{
@@ -31,4 +32,5 @@ var listCodes = []CodeInfo{
 	{CodeListIssueTime, "list_issue_time", "the allowlist is not valid yet by the kiosk's clock", "look at the kiosk's clock"},
 	{CodeListNotAsked, "list_not_asked", "the allowlist was not asked", "see the failing step"},
 	{CodeListRevoked, "list_revoked", "central has taken the document off the allowlist", "see staff instructions"},
+	{CodeListStale, "list_stale", "what central pushed is older than the policy allows", "bring the kiosk's network back, or import a stick (gatectl update import)"},
 }

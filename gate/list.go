@@ -55,6 +55,7 @@ type ListAnswer struct {
 	Version    uint64
 	Priority   bool     // the entry asks for a priority lane
 	Flights    []string // flights of the entry, for staff
+	Stale      bool     // what central pushed is older than the policy's mark
 }
 
 // Allowlist answers from the list in force. It never blocks on a network and

@@ -28,7 +28,7 @@ func (l *Lane) decisionRecord(tx *transaction) wire.Record {
 		Reasons: make([]uint32, 0, len(tx.decision.Reasons)),
 		Policy:  l.p.Policy.Name,
 		Face:    l.faceWord(tx),
-		List:    wire.List{Answer: tx.list.Verdict.String(), Generation: tx.list.Generation, Version: tx.list.Version},
+		List:    wire.List{Answer: tx.list.Verdict.String(), Generation: tx.list.Generation, Version: tx.list.Version, Stale: tx.list.Stale},
 		PhaseMS: tx.timing(),
 
 		CloneUnproven: tx.decision.CloneUnproven,

@@ -80,11 +80,12 @@ func (u *Updater) verdict(path string, err error) {
 	if err != nil {
 		v.Problem = err.Error()
 	}
+	gone := os.RemoveAll(path)
 	b, err := json.Marshal(v)
 	if err == nil {
 		err = durable.WriteFile(path+verdictEnd, b, 0o600)
 	}
-	if err = errors.Join(err, os.RemoveAll(path)); err != nil {
+	if err = errors.Join(err, gone); err != nil {
 		u.log.Error("import", "err", err)
 	}
 }

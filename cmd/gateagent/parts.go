@@ -56,6 +56,8 @@ type builder struct {
 	up         *uplink.Uplink  // nil when off
 	updates    *update.Updater // nil when nothing is taken
 	trustMoved chan struct{}
+	settings   *update.Settings
+	trial      bool // the settings are on trial
 	theLane    *gate.Lane
 }
 
@@ -246,7 +248,7 @@ func (b *builder) lane(ctx context.Context) error {
 		Timing:  gate.Timing{Card: t.Card.Std(), Scan: t.Scan.Std(), Transaction: t.Transaction.Std(), Outcome: t.Outcome.Std()},
 		Cards:   b.reader, Scanner: b.scanners,
 		OpenChip: func(t gate.Transmitter) gate.Chip { return chip.New(t, chip.Options{Memory: memory}) },
-		Judge:    b.judge, List: b.store, Recorder: recorder{b.box, b.c.Record.Level}, Barrier: b.gateOut,
+		Judge:    b.judge, List: b.listAsked(), Recorder: recorder{b.box, b.c.Record.Level}, Barrier: b.gateOut,
 		Screen: screens{b.web, b.status}, Clock: b.trusted, Log: b.log,
 		Surroundings: b.surroundings, DocRef: b.docRef(), Referrals: referrals,
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 
+	"gateagent/gate"
 	"gateagent/gate/wire"
 	"gateagent/match/document"
 	"gateagent/update"
@@ -51,6 +52,10 @@ func (b *builder) appliers() []update.Applier {
 	all := []update.Applier{
 		&update.FolderApplier{Of: wire.RoleTrust, Dir: b.statePath(pushedTrust), Check: b.checkTrust, Took: b.useTrust},
 		&update.FolderApplier{Of: wire.RoleModels, Dir: b.statePath(pushedModels)},
+	}
+	if b.settings != nil {
+		b.settings.Kiosk = b.kiosk
+		all = append(all, b.settings)
 	}
 	if b.c.Update.Airport != "" {
 		all = append(all, &revocations{b.store, b.c.Update.Airport}, &lists{b.store, b.c.Update.Airport, b.c.List.Dir})
@@ -150,4 +155,34 @@ func (b *builder) followTrust(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// agedList answers from the list in force as long as the policy lets the age
+// of what central pushed.
+type agedList struct {
+	gate.Allowlist
+	overdue func() []update.Overdue
+}
+
+// Lookup refers everybody when something is too old, and marks the answer when
+// something is old.
+func (l agedList) Lookup(q gate.ListQuery) gate.ListAnswer {
+	stale := false
+	for _, o := range l.overdue() {
+		if o.Refers {
+			return gate.ListAnswer{Verdict: gate.ListUnavailable, Code: gate.CodeListStale, Stale: true}
+		}
+		stale = stale || o.Flags
+	}
+	a := l.Allowlist.Lookup(q)
+	a.Stale = stale
+	return a
+}
+
+// listAsked is what the lane asks.
+func (b *builder) listAsked() gate.Allowlist {
+	if b.updates == nil {
+		return b.store
+	}
+	return agedList{b.store, b.updates.Overdue}
 }

@@ -22,6 +22,7 @@ import (
 	"gateagent/internal/clock"
 	"gateagent/match/allowlist"
 	"gateagent/match/document"
+	"gateagent/update"
 )
 
 // pushWorld is a repository behind HTTPS and what a kiosk has to take from it.
@@ -232,4 +233,24 @@ func TestPushedTrust(t *testing.T) {
 func (w *pushWorld) trust(path string, version uint64, content []byte) {
 	w.t.Helper()
 	w.repo.Add(path, wire.Target{Kind: wire.KindTrust, Version: version, Issued: w.now, Expires: w.now.Add(72 * time.Hour)}, content, w.now)
+}
+
+// Age refers or marks, as the policy says; and says nothing while all is new.
+func TestAgedList(t *testing.T) {
+	for _, tc := range []struct {
+		overdue []update.Overdue
+		code    gate.Code
+		stale   bool
+	}{
+		{nil, gate.CodeListAbsent, false},
+		{[]update.Overdue{{Of: update.Timestamp}}, gate.CodeListAbsent, false},
+		{[]update.Overdue{{Of: update.Timestamp, Flags: true}}, gate.CodeListAbsent, true},
+		{[]update.Overdue{{Of: update.Timestamp}, {Of: wire.KindList, Refers: true}}, gate.CodeListStale, true},
+	} {
+		store := must[*allowlist.Store](t)(allowlist.OpenStore(t.TempDir(), allowlist.Options{Log: slog.New(slog.DiscardHandler)}))
+		got := agedList{store, func() []update.Overdue { return tc.overdue }}.Lookup(gate.ListQuery{})
+		if got.Verdict == gate.ListAllow || got.Code != tc.code || got.Stale != tc.stale {
+			t.Errorf("%+v: %+v", tc.overdue, got)
+		}
+	}
 }

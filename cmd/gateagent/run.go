@@ -10,10 +10,12 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/spf13/cobra"
 
 	"gateagent/config"
 	"gateagent/gate"
+	"gateagent/update"
 )
 
 func runCommand() *cobra.Command {
@@ -35,7 +37,8 @@ page. Stop it with SIGTERM or Ctrl-C.`,
 			if err := noCoreDumps(); err != nil {
 				return err
 			}
-			return run(cmd.Context(), c, log)
+			defer func() { _, _ = daemon.SdNotify(false, daemon.SdNotifyStopping) }()
+			return runWithSettings(cmd.Context(), path, c, log)
 		},
 	}
 	configFlag(cmd, &path)
@@ -60,8 +63,8 @@ func noCoreDumps() error {
 }
 
 // run builds the parts, wires them and runs them.
-func run(ctx context.Context, c *config.Config, log *slog.Logger) error {
-	b := &builder{c: c, log: log, clock: newClock(c), trustMoved: make(chan struct{}, 1)}
+func run(ctx context.Context, c *config.Config, log *slog.Logger, s *update.Settings, trial bool) error {
+	b := &builder{c: c, log: log, clock: newClock(c), trustMoved: make(chan struct{}, 1), settings: s, trial: trial}
 	defer b.close()
 	for _, build := range []func(context.Context) error{
 		b.identify, b.outbox, b.timekeeping, b.list, b.devices, b.camera, b.pages, b.faces, b.pushes, b.uplink, b.lane,
@@ -70,6 +73,7 @@ func run(ctx context.Context, c *config.Config, log *slog.Logger) error {
 			return err
 		}
 	}
+	b.settingsTask(b.tasks)
 	log.Info("starting", "gate", c.Gate.Name, "kiosk", b.kiosk, "policy", c.Policy.Name, "face", c.Policy.Face, "page", "http://"+b.web.Addr())
 	if c.Policy.Face == "off" {
 		log.Warn("the policy compares no face")

@@ -46,9 +46,7 @@ func runTasks(ctx context.Context, log *slog.Logger, tasks []task, alive func() 
 		feedWatchdog(ctx, log, alive)
 		return nil
 	})
-	err := g.Wait()
-	_, _ = daemon.SdNotify(false, daemon.SdNotifyStopping)
-	return err
+	return g.Wait()
 }
 
 func awaitReady(ctx context.Context, tasks []task) error {

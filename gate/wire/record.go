@@ -111,6 +111,9 @@ type List struct {
 	Answer     string `json:"answer"`
 	Generation uint32 `json:"generation"`
 	Version    uint64 `json:"version"`
+	// Stale: what central pushed was older than the policy's mark, so whoever
+	// was revoked since then was not known.
+	Stale bool `json:"stale,omitempty"`
 }
 
 // Passage says what happened at the gate after an admission.
