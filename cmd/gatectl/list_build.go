@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -29,10 +30,12 @@ Every --in may be of another format; its content tells which, or --format:
 Passenger lists name neither gates nor windows. --gates says where their
 travellers may pass. They may from --opens before the departure until --closes
 behind it; a telegram knows only the day of departure, so there the whole day
-counts. Times are local: --zone is the airport's zone. With --airport nobody is
-listed who boards elsewhere. A traveller is listed under each travel document
-that is named completely (issuing state, type, whole number), otherwise under
-name, birth date and flight, otherwise not at all.
+counts. --plan names a CSV file with flight,day,departs,gates for flights with
+times and gates of their own: VN123,2026-03-01,14:30,SGN-G12;SGN-G13 or, without
+a day, every day. Times are local: --zone is the airport's zone. With --airport
+nobody is listed who boards elsewhere. A traveller is listed under each travel
+document that is named completely (issuing state, type, whole number), otherwise
+under name, birth date and flight, otherwise not at all.
 
 CSV: the first line names the columns, in any order; UTF-8, commas, and double
 quotes around a field that holds a comma:
@@ -41,9 +44,8 @@ quotes around a field that holds a comma:
   type     document type as in the MRZ: ID, P
   number   the complete document number; for Vietnamese identity cards the
            twelve digits of the citizen number, never the nine of the MRZ
-           number field, which strangers share
-           A number may be written with fillers and check digit, as in the MRZ;
-           the digit is then checked
+           number field, which strangers share. With fillers and check digit,
+           as in the MRZ, the digit is checked
   flights  flight numbers with ; between them: VN123;VN124. May be empty
   gates    gates with ; between them: SGN-G12;SGN-G13. * is every gate
   from     when the traveller may first pass: 2026-03-01T14:30:00+07:00; with
@@ -78,7 +80,7 @@ grow with every list: kiosks refuse whatever is older than what they had.`
 type buildFlags struct {
 	in, gates                                    []string
 	out, key, secret, zone, issued, report, temp string
-	format, airport, base                        string
+	format, airport, base, plan                  string
 	revoked                                      uint64
 	generation                                   uint32
 	version                                      uint64
@@ -103,6 +105,7 @@ func listBuildCommand() *cobra.Command {
 	fl.StringArrayVar(&f.in, "in", nil, "input file; - is standard input; may be given several times")
 	fl.StringVar(&f.format, "format", "auto", "format of every input: auto, csv, pnl (ADLs, too) or paxlst")
 	fl.StringSliceVar(&f.gates, "gates", nil, "gates for travellers of passenger lists, like SGN-G12,SGN-G13; '*' is every gate")
+	fl.StringVar(&f.plan, "plan", "", "CSV file with flight,day,departs,gates for passenger lists")
 	fl.DurationVar(&f.opens, "opens", 6*time.Hour, "how long before the departure travellers of passenger lists may pass")
 	fl.DurationVar(&f.closes, "closes", 6*time.Hour, "how long behind it, for delays")
 	fl.StringVar(&f.airport, "airport", "", "list for one airport, like SGN: who boards elsewhere is left out")
@@ -136,11 +139,16 @@ func buildList(ctx context.Context, f buildFlags, stdin io.Reader, stdout, stder
 	if err := refuseOlder(f.out, f.version); err != nil {
 		return err
 	}
+	plan, err := readPlan(f.plan)
+	if err != nil {
+		return err
+	}
 	in, err := openInputs(f, stdin, newProgress(stderr))
 	if err != nil {
 		return err
 	}
 	defer in.close()
+	debug.SetMemoryLimit(memoryBase + cfg.Memory)
 	issues, err := newIssueReport(f, in, stderr)
 	if err != nil {
 		return err
@@ -157,7 +165,7 @@ func buildList(ctx context.Context, f buildFlags, stdin io.Reader, stdout, stder
 		return errors.Join(err, issues.close())
 	}
 	r := manifest.NewReader(manifest.Options{
-		Now: cfg.Issued, Zone: zone, Gates: f.gates, Opens: f.opens, Closes: f.closes, Airport: f.airport, Note: issues.note,
+		Now: cfg.Issued, Zone: zone, Gates: f.gates, Plan: plan, Opens: f.opens, Closes: f.closes, Airport: f.airport, Note: issues.note,
 	}, b)
 	issues.reader = r
 	sum := buildSummary{Inputs: in.stats}
@@ -171,6 +179,10 @@ func buildList(ctx context.Context, f buildFlags, stdin io.Reader, stdout, stder
 	sum.Notes = issues.notes
 	return printSummary(stdout, f, sum)
 }
+
+// memoryBase is what building takes at most beside sorting. Go then collects
+// garbage sooner instead of taking twice what it needs.
+const memoryBase = 3 << 29
 
 // config gathers what the list is built with.
 func (f *buildFlags) config(stderr io.Writer) (allowlist.BuildConfig, *time.Location, error) {
