@@ -39,6 +39,7 @@ test: setup lint
 lint:
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "not gofmt-clean:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
 	$(GO) vet ./...
+	$(GO) vet -tags faults ./faults/
 	$(GO) tool staticcheck ./...
 
 # 10,000 insertions at 0.9 s on two readers: takes more than an hour.

@@ -199,7 +199,7 @@ func (s *station) decide(ctx context.Context) {
 	_, _ = rand.Read(id[:]) // never fails
 	rec := wire.Record{V: wire.RecordVersion, Kind: wire.KindDecision, Tx: hex.EncodeToString(id[:]), Gate: "G12",
 		Decision: &wire.Decision{Outcome: wire.OutcomeAbort, Reasons: []uint32{6003}, Overall: "aborted", Policy: "faults", Face: "off"}}
-	if err := offline.Stamp(&rec, s.now(), true); err != nil {
+	if err := s.box.Stamp(&rec, s.now(), true); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 	}
 	for {

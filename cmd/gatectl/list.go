@@ -35,7 +35,7 @@ Kiosks trust keys/signing.pub; keys/signing.key stays at central.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(listKeygenCommand(), listBuildCommand(), listShowCommand())
+	cmd.AddCommand(listKeygenCommand(), listBuildCommand(), listShowCommand(), listDeltaCommand(), listRevokeCommand())
 	return cmd
 }
 

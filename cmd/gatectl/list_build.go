@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -29,10 +30,12 @@ Every --in may be of another format; its content tells which, or --format:
 Passenger lists name neither gates nor windows. --gates says where their
 travellers may pass. They may from --opens before the departure until --closes
 behind it; a telegram knows only the day of departure, so there the whole day
-counts. Times are local: --zone is the airport's zone. With --airport nobody is
-listed who boards elsewhere. A traveller is listed under each travel document
-that is named completely (issuing state, type, whole number), otherwise under
-name, birth date and flight, otherwise not at all.
+counts. --plan names a CSV file with flight,day,departs,gates for flights with
+times and gates of their own: VN123,2026-03-01,14:30,SGN-G12;SGN-G13 or, without
+a day, every day. Times are local: --zone is the airport's zone. With --airport
+nobody is listed who boards elsewhere. A traveller is listed under each travel
+document that is named completely (issuing state, type, whole number), otherwise
+under name, birth date and flight, otherwise not at all.
 
 CSV: the first line names the columns, in any order; UTF-8, commas, and double
 quotes around a field that holds a comma:
@@ -41,9 +44,8 @@ quotes around a field that holds a comma:
   type     document type as in the MRZ: ID, P
   number   the complete document number; for Vietnamese identity cards the
            twelve digits of the citizen number, never the nine of the MRZ
-           number field, which strangers share
-           A number may be written with fillers and check digit, as in the MRZ;
-           the digit is then checked
+           number field, which strangers share. With fillers and check digit,
+           as in the MRZ, the digit is checked
   flights  flight numbers with ; between them: VN123;VN124. May be empty
   gates    gates with ; between them: SGN-G12;SGN-G13. * is every gate
   from     when the traveller may first pass: 2026-03-01T14:30:00+07:00; with
@@ -78,7 +80,8 @@ grow with every list: kiosks refuse whatever is older than what they had.`
 type buildFlags struct {
 	in, gates                                    []string
 	out, key, secret, zone, issued, report, temp string
-	format, airport                              string
+	format, airport, base, plan                  string
+	revoked                                      uint64
 	generation                                   uint32
 	version                                      uint64
 	valid, opens, closes                         time.Duration
@@ -90,7 +93,7 @@ type buildFlags struct {
 func listBuildCommand() *cobra.Command {
 	var f buildFlags
 	cmd := &cobra.Command{
-		Use:   "build --in FILE --out DIR --key signing.key --generation N --version N",
+		Use:   "build --in FILE --out DIR [--key signing.key] --generation N --version N",
 		Short: "Build a signed allowlist from CSV, PNL, ADL and PAXLST",
 		Long:  listBuildHelp,
 		Args:  cobra.NoArgs,
@@ -102,11 +105,14 @@ func listBuildCommand() *cobra.Command {
 	fl.StringArrayVar(&f.in, "in", nil, "input file; - is standard input; may be given several times")
 	fl.StringVar(&f.format, "format", "auto", "format of every input: auto, csv, pnl (ADLs, too) or paxlst")
 	fl.StringSliceVar(&f.gates, "gates", nil, "gates for travellers of passenger lists, like SGN-G12,SGN-G13; '*' is every gate")
+	fl.StringVar(&f.plan, "plan", "", "CSV file with flight,day,departs,gates for passenger lists")
 	fl.DurationVar(&f.opens, "opens", 6*time.Hour, "how long before the departure travellers of passenger lists may pass")
 	fl.DurationVar(&f.closes, "closes", 6*time.Hour, "how long behind it, for delays")
 	fl.StringVar(&f.airport, "airport", "", "list for one airport, like SGN: who boards elsewhere is left out")
+	fl.StringVar(&f.base, "base", "", "folder of the version before, of the same generation: keeps the delta from it small (gatectl list delta)")
+	fl.Uint64Var(&f.revoked, "revoked", 0, "number of the newest revocation that the input takes into account (gatectl list revoke)")
 	fl.StringVar(&f.out, "out", "", "folder of the list; a list that is there is replaced as a whole")
-	fl.StringVar(&f.key, "key", "", "signing key, made by gatectl list keygen")
+	fl.StringVar(&f.key, "key", "", "signing key, made by gatectl list keygen; without one the list counts only through the update repository")
 	fl.StringVar(&f.secret, "secret", "", "file of the generation's secret (default generation-N.secret beside --key)")
 	fl.Uint32Var(&f.generation, "generation", 0, "number of the generation, from 1")
 	fl.Uint64Var(&f.version, "version", 0, "number of the list, from 1; grows with every list, across generations too")
@@ -119,7 +125,7 @@ func listBuildCommand() *cobra.Command {
 	fl.BoolVar(&f.strict, "strict", false, "a single rejected row is an error, and no list is written")
 	fl.BoolVar(&f.specimens, "specimens", false, "also take documents of ICAO's specimen state UTO")
 	fl.BoolVar(&f.json, "json", false, "print the summary as JSON")
-	for _, name := range []string{"in", "out", "key", "generation", "version"} {
+	for _, name := range []string{"in", "out", "generation", "version"} {
 		cmd.MarkFlagRequired(name)
 	}
 	return cmd
@@ -133,22 +139,33 @@ func buildList(ctx context.Context, f buildFlags, stdin io.Reader, stdout, stder
 	if err := refuseOlder(f.out, f.version); err != nil {
 		return err
 	}
+	plan, err := readPlan(f.plan)
+	if err != nil {
+		return err
+	}
 	in, err := openInputs(f, stdin, newProgress(stderr))
 	if err != nil {
 		return err
 	}
 	defer in.close()
+	debug.SetMemoryLimit(memoryBase + cfg.Memory)
 	issues, err := newIssueReport(f, in, stderr)
 	if err != nil {
 		return err
 	}
 	cfg.Report, cfg.Progress = issues.add, in.progress.show
+	if f.base != "" {
+		if cfg.Base, err = allowlist.OpenBuilt(f.base); err != nil {
+			return errors.Join(fmt.Errorf("--base: %w", err), issues.close())
+		}
+		defer cfg.Base.Close()
+	}
 	b, err := allowlist.NewBuilder(ctx, f.out, cfg)
 	if err != nil {
 		return errors.Join(err, issues.close())
 	}
 	r := manifest.NewReader(manifest.Options{
-		Now: cfg.Issued, Zone: zone, Gates: f.gates, Opens: f.opens, Closes: f.closes, Airport: f.airport, Note: issues.note,
+		Now: cfg.Issued, Zone: zone, Gates: f.gates, Plan: plan, Opens: f.opens, Closes: f.closes, Airport: f.airport, Note: issues.note,
 	}, b)
 	issues.reader = r
 	sum := buildSummary{Inputs: in.stats}
@@ -163,9 +180,13 @@ func buildList(ctx context.Context, f buildFlags, stdin io.Reader, stdout, stder
 	return printSummary(stdout, f, sum)
 }
 
+// memoryBase is what building takes at most beside sorting. Go then collects
+// garbage sooner instead of taking twice what it needs.
+const memoryBase = 3 << 29
+
 // config gathers what the list is built with.
 func (f *buildFlags) config(stderr io.Writer) (allowlist.BuildConfig, *time.Location, error) {
-	cfg := allowlist.BuildConfig{Version: f.version, Airport: f.airport, Specimens: f.specimens, Strict: f.strict, Temp: f.temp, Memory: f.memory << 20}
+	cfg := allowlist.BuildConfig{Version: f.version, Airport: f.airport, Revoked: f.revoked, Specimens: f.specimens, Strict: f.strict, Temp: f.temp, Memory: f.memory << 20}
 	if f.memory < 1 || f.memory > 1<<20 {
 		return cfg, nil, errors.New("--memory: not between 1 and 1048576 MiB")
 	}
@@ -192,8 +213,13 @@ func (f *buildFlags) config(stderr io.Writer) (allowlist.BuildConfig, *time.Loca
 		}
 	}
 	var err error
-	if cfg.Key, err = allowlist.ReadSigningKey(f.key); err != nil {
-		return cfg, nil, fmt.Errorf("--key: %w", err)
+	switch {
+	case f.key != "":
+		if cfg.Key, err = allowlist.ReadSigningKey(f.key); err != nil {
+			return cfg, nil, fmt.Errorf("--key: %w", err)
+		}
+	case f.secret == "":
+		return cfg, nil, errors.New("--secret: name the file of the generation's secret, where there is no --key to look beside")
 	}
 	cfg.Secret, err = f.generationSecret(cfg.Issued, stderr)
 	return cfg, zone, err

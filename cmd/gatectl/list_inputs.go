@@ -53,6 +53,23 @@ func openInputs(f buildFlags, stdin io.Reader, p *progress) (in *inputs, err err
 	return in, nil
 }
 
+// readPlan reads the flight plan, if there is one.
+func readPlan(path string) (manifest.Plan, error) {
+	if path == "" {
+		return nil, nil
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("--plan: %w", err)
+	}
+	defer file.Close()
+	plan, err := manifest.ReadPlan(file)
+	if err != nil {
+		return nil, fmt.Errorf("--plan: %s: %w", path, err)
+	}
+	return plan, nil
+}
+
 func (in *inputs) close() error {
 	var errs []error
 	for _, file := range in.files {

@@ -45,6 +45,8 @@ type listView struct {
 	Issued     time.Time `json:"issued"`
 	Expires    time.Time `json:"expires"`
 	Expired    bool      `json:"expired"`
+	Airport    string    `json:"airport,omitempty"`
+	Revoked    uint64    `json:"revoked"`
 	Root       string    `json:"root"`
 	KeyID      string    `json:"key_id"`
 	Layout     int       `json:"layout"`
@@ -81,7 +83,7 @@ func listShowCommand() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&f.key, "key", "", "public key that must have signed the list (signing.pub)")
 	cmd.Flags().BoolVar(&f.verify, "verify", false, "prove every page; needs --key")
-	cmd.Flags().StringVar(&f.lookup, "lookup", "", "issuer,type,number of a document to ask for; - reads it from standard input; needs --key")
+	cmd.Flags().StringVar(&f.lookup, "lookup", "", "issuer,type,number of a document to ask for, or signature,HEX, or name,birth date,flight; - reads it from standard input; needs --key")
 	cmd.Flags().BoolVar(&f.json, "json", false, "print JSON")
 	return cmd
 }
@@ -131,6 +133,7 @@ func viewOf(st allowlist.Statement, proven string) *listView {
 	return &listView{
 		Generation: st.Generation, Version: st.Version, Entries: st.Entries,
 		Issued: st.Issued, Expires: st.Expires, Expired: !time.Now().Before(st.Expires),
+		Airport: st.Airport, Revoked: st.Revoked,
 		Root: hex.EncodeToString(st.Root[:]), KeyID: hex.EncodeToString(st.KeyID[:]),
 		Layout: allowlist.Layout, Proven: proven,
 	}
@@ -145,11 +148,11 @@ func lookUp(table *allowlist.Table, text string, stdin io.Reader) (*[]foundEntry
 		}
 		text = line
 	}
-	parts := strings.Split(strings.TrimSpace(text), ",")
-	if len(parts) != 3 {
-		return nil, errors.New("--lookup: give issuer,type,number like VNM,ID,001099000001")
+	d, err := parseDocument(strings.TrimSpace(text))
+	if err != nil {
+		return nil, fmt.Errorf("--lookup: %w", err)
 	}
-	entries, err := table.Find(allowlist.Document{Issuer: parts[0], Type: parts[1], Number: parts[2]})
+	entries, err := table.Find(d)
 	if err != nil {
 		return nil, err
 	}
@@ -170,6 +173,10 @@ func printView(out io.Writer, v *listView) error {
 	if v.Expired {
 		expired = "  (expired)"
 	}
+	if v.Airport != "" {
+		fmt.Fprintf(w, "airport        %s\n", v.Airport)
+	}
+	fmt.Fprintf(w, "revocations    up to change %d are in it\n", v.Revoked)
 	fmt.Fprintf(w, "issued         %s\nin force until %s%s\nroot           %s\nsigned by key  %s\nlayout         %d\n",
 		v.Issued.Format(time.RFC3339), v.Expires.Format(time.RFC3339), expired, v.Root, v.KeyID, v.Layout)
 	switch v.Proven {

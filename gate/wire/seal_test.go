@@ -3,6 +3,7 @@ package wire
 import (
 	"bytes"
 	"crypto/ed25519"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"strings"
@@ -71,7 +72,7 @@ func TestSealed(t *testing.T) {
 			for i := 1; i < len(bodies[0]); i++ {
 				bad := bytes.Clone(bodies[0])
 				bad[i] ^= 0x10
-				if i < sealHead+4 || i > len(bad)-len(plain)-25 { // of the long encapsulated key a part is enough
+				if i < sealHead+4 || i > len(bad)-len(plain)-saltLen-25 { // of the long encapsulated key a part is enough
 					refused("an altered byte", "k1", sealEpoch, 1, prevOf(1), bad, open)
 				}
 			}
@@ -125,6 +126,75 @@ func TestSealContexts(t *testing.T) {
 	}
 	if _, err := s.Seal(1, prevOf(1), make([]byte, MaxBody)); !errors.Is(err, ErrFormat) {
 		t.Errorf("a record that is too long: %v", err)
+	}
+}
+
+// A machine that was copied while it ran goes on twice with one context: no
+// two contents meet the same key. Of bodies without a salt, which earlier
+// kiosks made, the like would tell their difference; they still open.
+func TestSealCopiedMachine(t *testing.T) {
+	key, open := sealPair(t, SuiteX25519)
+	s := NewSealer(key.Public(), "k1", sealEpoch, time.Now)
+	if _, err := s.Seal(1, prevOf(1), []byte("{}")); err != nil {
+		t.Fatal(err)
+	}
+	twin := *s
+	records := [][]byte{[]byte(`{"outcome":"admit"}`), []byte(`{"outcome":"abort"}`)}
+	difference := func(a, b []byte) []byte {
+		out := bytes.Clone(a)
+		for i := range out {
+			out[i] ^= b[i]
+		}
+		return out
+	}
+	same := 0
+	bodies := [][]byte{}
+	for i, sealer := range []*Sealer{s, &twin} {
+		b, err := sealer.Seal(2, prevOf(2), records[i])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := open.Open("k1", sealEpoch, 2, prevOf(2), b); err != nil || !bytes.Equal(got, records[i]) {
+			t.Fatalf("%q %v", got, err)
+		}
+		bodies = append(bodies, b)
+	}
+	const before = sealHeadX25519 + indexLen
+	if !bytes.Equal(bodies[0][:before], bodies[1][:before]) {
+		t.Fatal("the twin has another context or index; the test proves nothing")
+	}
+	from, to := before+saltLen, before+saltLen+len(records[0])
+	for i, d := range difference(bodies[0][from:to], bodies[1][from:to]) {
+		if d == records[0][i]^records[1][i] {
+			same++
+		}
+	}
+	if same > len(records[0])/2 {
+		t.Errorf("%d of %d bytes tell the difference of the records", same, len(records[0]))
+	}
+}
+
+// sealHeadX25519 is what stands before the index.
+const sealHeadX25519 = sealHead + 32
+
+// unsaltedBody is one as kiosks made them before there was a salt.
+const unsaltedBody = "010150d53708a54c26b94b629eed9700d7eefabf83284e25cdbfbf5a20634e0ea7706311ef0f3525230200000000e3d17ae86a199655fc7fd3f1ff0222dd6fdcc8f634c847"
+
+func TestUnsaltedStillOpens(t *testing.T) {
+	k, err := ParseOpenKey("x25519 " + strings.Repeat("5a", 32))
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := hex.DecodeString(unsaltedBody)
+	if err != nil || !IsSealed(body) {
+		t.Fatal(err)
+	}
+	if got, err := NewOpener(k).Open("k1", sealEpoch, 7, prevOf(7), body); err != nil || string(got) != `{"v":1}` {
+		t.Fatalf("%q %v", got, err)
+	}
+	body[0] = formSealed
+	if _, err := NewOpener(k).Open("k1", sealEpoch, 7, prevOf(7), body); !errors.Is(err, ErrUnreadable) {
+		t.Errorf("taken for another form: %v", err)
 	}
 }
 

@@ -184,6 +184,9 @@ func (b *Builder) seed(base *Table) error {
 	if base == nil {
 		return nil
 	}
+	if base.head.check != b.keys.check {
+		return fmt.Errorf("build list: base: %w: it was built with another one", ErrSecret)
+	}
 	for n := range base.head.sets {
 		set, err := base.set(uint32(n))
 		if err != nil {

@@ -11,17 +11,24 @@ import (
 // page by page, whoever signed the statement or nobody: what central asks
 // before its update repository vouches for both.
 func Examine(ctx context.Context, dir string) (Statement, error) {
+	t, err := OpenBuilt(dir)
+	if err != nil {
+		return Statement{}, err
+	}
+	return t.st, errors.Join(t.Verify(ctx), t.Close())
+}
+
+// OpenBuilt opens a list where it was built, for Diff and BuildConfig.Base: its
+// pages are proven against its statement, and that counts whoever signed it.
+// It cannot be asked.
+func OpenBuilt(dir string) (*Table, error) {
 	raw, err := readSmall(filepath.Join(dir, StatementFile), statementSize)
 	if err != nil {
-		return Statement{}, fmt.Errorf("read list statement: %w", err)
+		return nil, fmt.Errorf("read list statement: %w", err)
 	}
 	st, err := ParseStatement(raw)
 	if err != nil {
-		return st, err
+		return nil, err
 	}
-	t, err := openTable(dir, st, nil)
-	if err != nil {
-		return st, err
-	}
-	return st, errors.Join(t.Verify(ctx), t.Close())
+	return openTable(dir, st, nil)
 }

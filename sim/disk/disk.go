@@ -149,6 +149,23 @@ func (d *Disk) Put(files map[string][]byte) {
 	}
 }
 
+// Grow writes zeros behind a file, up to a size, and syncs them, as a program
+// does that gives a file its length beforehand.
+func (d *Disk) Grow(name string, size int64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	f, ok := d.files[name]
+	if !ok || int64(len(f.data)) >= size {
+		return
+	}
+	at := int64(len(f.data))
+	f.data = resize(f.data, size)
+	d.events = append(d.events, Event{Op: Write, File: name, At: at, Data: make([]byte, size-at)})
+	if !d.lies {
+		d.events = append(d.events, Event{Op: Sync, File: name})
+	}
+}
+
 // fails says whether this operation is to fail. The caller holds mu.
 func (d *Disk) fails(op Op) bool {
 	if !d.fault.armed || !slices.Contains(d.fault.ops, op) {

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-var flightOnly = regexp.MustCompile(`^([A-Z0-9]{2}|[A-Z]{3})(\d{1,4})([A-Z]?)$`)
+var flightOnly = regexp.MustCompile(`^([A-Z][A-Z0-9]|[0-9][A-Z]|[A-Z]{3})(\d{1,4})([A-Z]?)$`)
 
 // Codes of the WCO/IATA/ICAO implementation guide for PAXLST and of the UN
 // code lists that it takes them from.

@@ -27,8 +27,10 @@ type Options struct {
 	Now time.Time
 	// Zone is the zone of the airport: all times in passenger lists are local.
 	Zone *time.Location
-	// Gates where these travellers may pass, "*" for every one.
+	// Gates where these travellers may pass, "*" for every one, unless Plan
+	// names others for the flight.
 	Gates []string
+	Plan  Plan
 	// Opens and Closes widen the window before and after the departure.
 	Opens, Closes time.Duration
 	// Airport keeps only those who board there (IATA code); empty keeps all.
@@ -68,8 +70,8 @@ func NewReader(opt Options, sink Sink) *Reader {
 // check wants what both kinds of passenger lists leave open.
 func (o *Options) check() error {
 	switch {
-	case len(o.Gates) == 0:
-		return errors.New("passenger lists name no gates: say at which ones these travellers may pass (--gates, '*' is every gate)")
+	case len(o.Gates) == 0 && len(o.Plan) == 0:
+		return errors.New("passenger lists name no gates: say at which ones these travellers may pass (--gates, '*' is every gate, or --plan)")
 	case o.Zone == nil:
 		return errors.New("passenger lists hold local times: name the airport's zone (--zone)")
 	case o.Opens < 0 || o.Closes < 0 || o.Opens > maxWindow || o.Closes > maxWindow:

@@ -184,11 +184,11 @@ func TestAirport(t *testing.T) {
 
 func TestOptionsAreWanted(t *testing.T) {
 	for name, change := range map[string]func(*Options){
-		"gates":  func(o *Options) { o.Gates = nil },
-		"zone":   func(o *Options) { o.Zone = nil },
-		"72h":    func(o *Options) { o.Opens = 73 * time.Hour },
-		"issue":  func(o *Options) { o.Now = time.Time{} },
-		"before": nil,
+		"gates": func(o *Options) { o.Gates = nil },
+		"zone":  func(o *Options) { o.Zone = nil },
+		"72h":   func(o *Options) { o.Opens = 73 * time.Hour },
+		"issue": func(o *Options) { o.Now = time.Time{} },
+		"":      nil,
 	} {
 		opt := testOptions()
 		if change != nil {

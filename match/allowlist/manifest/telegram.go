@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -86,7 +87,7 @@ type telegrams struct {
 }
 
 var (
-	flightElement = regexp.MustCompile(`^([A-Z0-9]{2}|[A-Z]{3}) ?(\d{1,4})([A-Z]?)/(\d{2}[A-Z]{3}) +([A-Z]{3}) +PART ?(\d{1,3})$`)
+	flightElement = regexp.MustCompile(`^([A-Z][A-Z0-9]|[0-9][A-Z]|[A-Z]{3}) ?(\d{1,4})([A-Z]?)/(\d{2}[A-Z]{3}) +([A-Z]{3})(?: +PART ?(\d{1,3}))?$`)
 	endElement    = regexp.MustCompile(`^END(PNL|ADL|PART ?(\d{1,3}))$`)
 	totalsElement = regexp.MustCompile(`^-([A-Z]{3})(\d{1,3})([A-Z])(?:[- ].*)?$`)
 	originElement = regexp.MustCompile(`^\.[A-Z0-9]{5,8} +(?:[A-Z0-9/]+ +)?(\d{6})\b`)
@@ -183,7 +184,7 @@ func (t *telegramReader) begin(line string) error {
 	}
 	day, month, ok := dayMonth(m[4])
 	date, possible := flightDay(day, month, t.r.opt.Now)
-	part, err := strconv.Atoi(m[6])
+	part, err := strconv.Atoi(cmp.Or(m[6], "1"))
 	if !ok || !possible || err != nil || part == 0 {
 		return errors.New("the flight's date or part number is impossible")
 	}

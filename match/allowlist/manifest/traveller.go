@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"errors"
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -20,15 +21,34 @@ type departure struct {
 	timed  bool // at is the time of day
 }
 
-// set and window of everybody on the flight.
-func (o *Options) window(d departure) (from, until time.Time) {
+func (d departure) String() string {
+	return d.flight + "/" + strings.ToUpper(d.day.Format("02Jan"))
+}
+
+// row gives the set and the window of everybody on the flight.
+func (o *Options) row(d departure) (row allowlist.Row, err error) {
+	plan := o.Plan.of(d)
+	gates := o.Gates
+	if len(plan.gates) > 0 {
+		gates = plan.gates
+	}
+	if len(gates) == 0 {
+		return row, fmt.Errorf("%s: the plan names no gates for the flight, and --gates does not either", d)
+	}
+	row = allowlist.Row{Set: allowlist.Set{Flights: []string{d.flight}, Gates: gates}, Answer: allowlist.Allow}
+	if plan.timed {
+		d.at, d.timed = plan.departs, true
+	}
 	local := func(t time.Duration) time.Time {
 		return time.Date(d.day.Year(), d.day.Month(), d.day.Day(), int(t/time.Hour), int(t/time.Minute)%60, 0, 0, o.Zone)
 	}
+	first, last := local(0), local(24*time.Hour)
 	if d.timed {
-		return local(d.at).Add(-o.Opens), local(d.at).Add(o.Closes)
+		first = local(d.at)
+		last = first
 	}
-	return local(0).Add(-o.Opens), local(24 * time.Hour).Add(o.Closes)
+	row.From, row.Until = first.Add(-o.Opens), last.Add(o.Closes)
+	return row, nil
 }
 
 // elsewhere says that the flight leaves from another airport than the list is
@@ -62,8 +82,10 @@ func (r *Reader) emit(d departure, t *traveller) error {
 		r.sink.Reject(t.at, t.fault.Field, t.fault.Reason)
 		return nil
 	}
-	row := allowlist.Row{Set: allowlist.Set{Flights: []string{d.flight}, Gates: r.opt.Gates}, Answer: allowlist.Allow}
-	row.From, row.Until = r.opt.window(d)
+	row, err := r.opt.row(d)
+	if err != nil {
+		return err
+	}
 	named := false
 	for _, doc := range t.documents {
 		if !doc.complete() {
@@ -84,7 +106,7 @@ func (r *Reader) emit(d departure, t *traveller) error {
 	row.Document = allowlist.Document{
 		Name: strings.TrimRight(t.surname+"<<"+t.given, "<"), Birth: t.birth.Format(time.DateOnly), Flight: d.flight,
 	}
-	_, err := r.add(row, t.at)
+	_, err = r.add(row, t.at)
 	return err
 }
 
