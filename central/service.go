@@ -17,7 +17,6 @@ import (
 	"net"
 	"net/url"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -118,29 +117,6 @@ func Open(ctx context.Context, c Config, log *slog.Logger) (_ *Service, err erro
 		return nil, err
 	}
 	return s, s.openFleet(ctx)
-}
-
-// openUpdates begins to keep the update repository.
-func (s *Service) openUpdates() error {
-	c := s.conf.Updates
-	if c.Dir == "" {
-		c.Dir = filepath.Join(s.conf.State, RepoFolder)
-	}
-	s.ups = &updates{dir: c.Dir, keys: c.Keys, now: ownClock(s.conf.AssumeClock).Now, log: s.log,
-		tell: func(b []byte) { s.link.Keep(wire.TopicTimestamp, b) }}
-	if c.Addr == "" {
-		return nil
-	}
-	conf, err := s.reg.CA.ServerTLS(s.conf.Names, true)
-	if err != nil {
-		return err
-	}
-	if s.repo, err = openRepoServer(c.Addr, c.Dir, conf, s.admit, s.log); err != nil {
-		return err
-	}
-	address, err := s.ownAddress(s.repo.lis.Addr().String())
-	s.ready.Repo = "https" + strings.TrimPrefix(address, "tls") + strings.TrimSuffix(repoPrefix, "/")
-	return err
 }
 
 // ownClock is central's own clock. It has no holdover: what it tells kiosks
@@ -335,49 +311,11 @@ func (s *Service) deliver(ctx context.Context) func(string, bool, []byte) {
 	}
 }
 
-// lookForTwins raises the alarm of a second machine under a kiosk's name.
-func (s *Service) lookForTwins(kiosk string, retained bool, payload []byte) {
-	if retained {
-		return
-	}
-	if text := s.twins.Look(kiosk, payload); text != "" {
-		s.log.Error("two kiosks with one identity", "kiosk", kiosk)
-		s.ingest.Alarm(store.Alarm{Kiosk: kiosk, Kind: store.AlarmTwins, Text: text, First: time.Now()})
-	}
-}
-
 func alarmKind(err error) string {
 	if errors.Is(err, wire.ErrSignature) {
 		return store.AlarmSignature
 	}
 	return store.AlarmFormat
-}
-
-// expireEvery is how often results are looked for whose time is over.
-const expireEvery = time.Hour
-
-// expire deletes what results say whose time is over, while this machine's
-// clock is right: a clock that jumps ahead must delete nothing.
-func (s *Service) expire(ctx context.Context) error {
-	own := ownClock(s.conf.AssumeClock)
-	tick := time.NewTicker(expireEvery)
-	defer tick.Stop()
-	for {
-		if now, right := own.Now(); right {
-			n, err := s.reg.Store.Expire(ctx, now)
-			if err != nil && ctx.Err() == nil {
-				s.log.Error("results whose time is over could not be deleted; tried again in an hour", "err", err)
-			}
-			if n > 0 {
-				s.log.Info("results whose time was over were deleted; their hashes stay", "results", n)
-			}
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
-	}
 }
 
 // sweepRevoked cuts connections whose certificate was revoked, by whatever

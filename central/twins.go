@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"gateagent/central/store"
 	"gateagent/gate/wire"
 )
 
@@ -81,4 +82,15 @@ func (t *turns) take(value string, now time.Time) bool {
 	}
 	t.back = nil
 	return at >= 0
+}
+
+// lookForTwins raises the alarm of a second machine under a kiosk's name.
+func (s *Service) lookForTwins(kiosk string, retained bool, payload []byte) {
+	if retained {
+		return
+	}
+	if text := s.twins.Look(kiosk, payload); text != "" {
+		s.log.Error("two kiosks with one identity", "kiosk", kiosk)
+		s.ingest.Alarm(store.Alarm{Kiosk: kiosk, Kind: store.AlarmTwins, Text: text, First: time.Now()})
+	}
 }

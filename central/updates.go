@@ -47,6 +47,29 @@ type updates struct {
 	ending  []string // guarded by mu; roles that end soon
 }
 
+// openUpdates begins to keep the update repository.
+func (s *Service) openUpdates() error {
+	c := s.conf.Updates
+	if c.Dir == "" {
+		c.Dir = filepath.Join(s.conf.State, RepoFolder)
+	}
+	s.ups = &updates{dir: c.Dir, keys: c.Keys, now: ownClock(s.conf.AssumeClock).Now, log: s.log,
+		tell: func(b []byte) { s.link.Keep(wire.TopicTimestamp, b) }}
+	if c.Addr == "" {
+		return nil
+	}
+	conf, err := s.reg.CA.ServerTLS(s.conf.Names, true)
+	if err != nil {
+		return err
+	}
+	if s.repo, err = openRepoServer(c.Addr, c.Dir, conf, s.admit, s.log); err != nil {
+		return err
+	}
+	address, err := s.ownAddress(s.repo.lis.Addr().String())
+	s.ready.Repo = "https" + strings.TrimPrefix(address, "tls") + strings.TrimSuffix(repoPrefix, "/")
+	return err
+}
+
 // Run looks after the repository until ctx ends. There may be none.
 func (u *updates) Run(ctx context.Context) error {
 	look, renew := time.NewTicker(lookEvery), time.NewTicker(renewEvery)

@@ -7,7 +7,8 @@ import (
 )
 
 // CheckPart checks a text that holds some of the settings, as central pushes
-// them: an unknown key or a wrong type is refused, what is missing is not.
+// them: an unknown key, a wrong type and what belongs to the machine are
+// refused, what is missing is not.
 func CheckPart(name string, text []byte) error {
 	var c Config
 	dec := toml.NewDecoder(strings.NewReader(string(text)))
@@ -15,5 +16,9 @@ func CheckPart(name string, text []byte) error {
 	if err := dec.Decode(&c); err != nil {
 		return place(name, err)
 	}
-	return nil
+	over := map[string]any{}
+	if err := toml.Unmarshal(text, &over); err != nil {
+		return place(name, err)
+	}
+	return mayPush(name, over)
 }

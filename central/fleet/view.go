@@ -74,6 +74,7 @@ var alarmNames = map[string]string{
 	store.AlarmRevoked:   "Revoked kiosk still tries",
 	store.AlarmUnknown:   "Unknown kiosk",
 	store.AlarmFormat:    "Unreadable message",
+	store.AlarmLoss:      "Results are lost",
 	store.AlarmTwins:     "Two kiosks with one identity",
 
 	store.AlarmUnreadable: "Results that cannot be opened",

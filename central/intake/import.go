@@ -17,6 +17,7 @@ import (
 type Imported struct {
 	Kiosk                   string
 	New, Repeat, Unreadable int
+	Lost                    int // accepted as lost
 	// Refused names what was not taken in, and why.
 	Refused []string
 	// Acks are central's word for what is on its disk by now, one for each
@@ -26,8 +27,9 @@ type Imported struct {
 
 // Import takes the results of an exported file into central's database, by the
 // same rules as those that come over the broker. It may be repeated, and the
-// service may run meanwhile.
-func Import(ctx context.Context, reg *enrol.Registry, r io.Reader, now time.Time) (*Imported, error) {
+// service may run meanwhile. acceptLoss takes in what follows on results that
+// neither central nor the kiosk has any more, and notes those as lost.
+func Import(ctx context.Context, reg *enrol.Registry, r io.Reader, acceptLoss bool, now time.Time) (*Imported, error) {
 	x, err := wire.NewExportReader(r)
 	if err != nil {
 		return nil, err
@@ -45,7 +47,9 @@ func Import(ctx context.Context, reg *enrol.Registry, r io.Reader, now time.Time
 		if err := b.Verify(key); err != nil {
 			return err
 		}
-		verdicts, err := reg.Store.Ingest(ctx, []store.Batch{*Read(b, key, open, now)})
+		batch := Read(b, key, open, now)
+		batch.AcceptLoss = acceptLoss
+		verdicts, err := reg.Store.Ingest(ctx, []store.Batch{*batch})
 		if err != nil {
 			return err
 		}
@@ -56,7 +60,7 @@ func Import(ctx context.Context, reg *enrol.Registry, r io.Reader, now time.Time
 
 // note counts one batch and makes the acknowledgement.
 func (m *Imported) note(b *wire.Batch, v store.Verdict, key ed25519.PrivateKey) error {
-	m.New, m.Repeat, m.Unreadable = m.New+v.New, m.Repeat+v.Repeat, m.Unreadable+v.Unreadable
+	m.New, m.Repeat, m.Unreadable, m.Lost = m.New+v.New, m.Repeat+v.Repeat, m.Unreadable+v.Unreadable, m.Lost+v.Lost
 	what := fmt.Sprintf("results %d to %d of epoch %s: ", b.First, b.Last, b.Epoch)
 	switch {
 	case v.Revoked:
@@ -64,7 +68,7 @@ func (m *Imported) note(b *wire.Batch, v store.Verdict, key ed25519.PrivateKey) 
 	case v.Conflicts > 0:
 		m.Refused = append(m.Refused, what+"they contradict what is stored; both are kept, see the fleet page")
 	case v.Gap:
-		m.Refused = append(m.Refused, what+fmt.Sprintf("those after %d are missing before them: export with --all", v.Number))
+		m.Refused = append(m.Refused, what+fmt.Sprintf("those after %d are missing before them: export with --all; if the kiosk keeps them no longer, import with --accept-loss", v.Number))
 	}
 	if !v.Ack || v.Number == 0 {
 		return nil

@@ -5,7 +5,6 @@ import (
 	"crypto"
 	"crypto/sha256"
 	"errors"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -132,13 +131,13 @@ func TestRootRotationInPieces(t *testing.T) {
 	}
 }
 
-// Every role's keys can be changed, and a kiosk that was away follows.
-func TestRotateEveryRole(t *testing.T) {
+// The keys of each sort of role can be changed, and a kiosk that was away follows.
+func TestRotateEverySortOfRole(t *testing.T) {
 	f := repotest.New(t, day0, "SGN")
 	first := f.Root()
 	f.Add(wire.ListPath("SGN"), list(1, day0), []byte("one"), day0)
 	f.Publish(day0)
-	for _, role := range slices.Sorted(maps.Keys(f.Keys)) {
+	for _, role := range []string{wire.RoleRoot, wire.RoleTargets, wire.RoleSnapshot, wire.RoleTimestamp, wire.RoleRevocations, "airport-SGN"} {
 		fresh := repotest.Key(t)
 		if err := f.Repo.SetKeys(role, repo.RoleKeys{Keys: repotest.Publics(fresh), Threshold: 1}, day0); err != nil {
 			t.Fatalf("%s: %v", role, err)

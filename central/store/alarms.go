@@ -16,6 +16,7 @@ const (
 	AlarmUnknown   = "unknown"   // a certificate or topic of nobody who is enrolled
 	AlarmFormat    = "format"    // a message that cannot be read
 	AlarmTwins     = "twins"     // two machines use one identity
+	AlarmLoss      = "loss"      // results that nobody has any more
 	// AlarmUnreadable: results are stored that central's keys do not open.
 	AlarmUnreadable = "unreadable"
 	// AlarmDisagree: kiosks that should have the same in force do not.

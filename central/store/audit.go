@@ -15,6 +15,7 @@ import (
 // Audited is what proving the stored results of one kiosk came to.
 type Audited struct {
 	Results int64
+	Lost    int64    // that somebody accepted as lost (see Loss)
 	Expired int64    // of them without a body: its hash stands for it
 	Sealed  int64    // of them with a body that none of central's keys opened
 	Faults  []string // what was removed or altered since it was stored
@@ -46,9 +47,13 @@ func (s *Store) Audit(ctx context.Context, kiosk string) (*Audited, error) {
 	if err != nil {
 		return nil, err
 	}
+	losses, err := s.Losses(ctx, kiosk)
+	if err != nil {
+		return nil, err
+	}
 	a := &Audited{}
 	for _, h := range heads {
-		if err := s.auditEpoch(ctx, kiosk, &h.Checkpoint, a); err != nil {
+		if err := s.auditEpoch(ctx, kiosk, &h.Checkpoint, losses, a); err != nil {
 			return nil, err
 		}
 		// One without a signature is from a release that did not keep it.
@@ -63,7 +68,7 @@ func (s *Store) Audit(ctx context.Context, kiosk string) (*Audited, error) {
 	return a, nil
 }
 
-func (s *Store) auditEpoch(ctx context.Context, kiosk string, head *wire.Checkpoint, a *Audited) error {
+func (s *Store) auditEpoch(ctx context.Context, kiosk string, head *wire.Checkpoint, losses []Loss, a *Audited) error {
 	rows, err := s.read.QueryContext(ctx, "SELECT number, hash, chain, body, unreadable FROM results WHERE kiosk = ? AND epoch = ? ORDER BY number", kiosk, head.Epoch)
 	if err != nil {
 		return err
@@ -85,6 +90,11 @@ func (s *Store) auditEpoch(ctx context.Context, kiosk string, head *wire.Checkpo
 			a.Expired++
 		} else if unreadable {
 			a.Sealed++
+		}
+		if e.Number > last+1 {
+			var lost uint64
+			last, chain, lost = skip(losses, head.Epoch, last, chain)
+			a.Lost += int64(lost)
 		}
 		for n := last + 1; n < e.Number && n < last+10; n++ { // the first ones name the place
 			fault(n, "removed")

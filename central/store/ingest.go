@@ -19,9 +19,11 @@ const maxConflicts = 10_000
 // Batch is one batch whose signature has been verified.
 type Batch struct {
 	*wire.Batch
-	SigningKey []byte    // the key it was verified with
-	Facts      []Facts   // one for each entry
-	Received   time.Time //
+	SigningKey []byte  // the key it was verified with
+	Facts      []Facts // one for each entry
+	Received   time.Time
+	// AcceptLoss: what is missing before the batch is lost, and somebody said so.
+	AcceptLoss bool
 }
 
 // Facts are what the fleet page shows of a result; empty where the body
@@ -52,6 +54,7 @@ type Verdict struct {
 	Conflicts int
 	// Unreadable counts stored results that cannot be opened.
 	Unreadable int
+	Lost       int  // results that are lost for good: see Batch.AcceptLoss
 	Gap        bool // the batch begins beyond what is stored; nothing was kept
 	Revoked    bool // the kiosk is revoked, unknown or has other keys by now
 }
@@ -165,11 +168,23 @@ func (in *intake) batch(ctx context.Context, b *Batch) (Verdict, error) {
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return Verdict{}, err
 	}
-	if b.First > v.Number+1 {
+	prev, err := b.PrevChain, error(nil) // where the chain stands before the batch; nil: nowhere
+	switch {
+	case b.First > v.Number+1 && b.AcceptLoss:
+		err = in.lose(ctx, b, &v)
+	case b.First > v.Number+1:
+		prev = nil
+	case b.First > 1:
+		prev, err = in.before(ctx, b)
+	}
+	if err == nil && prev == nil {
 		v.Gap, v.Ack = true, true // what is there is acknowledged; the kiosk sends on from it
 		return v, nil
 	}
-	fits, err := in.follows(ctx, b)
+	fits := false
+	if err == nil {
+		fits, err = in.follows(ctx, b, prev, v)
+	}
 	if err != nil {
 		return Verdict{}, err
 	}
@@ -180,21 +195,20 @@ func (in *intake) batch(ctx context.Context, b *Batch) (Verdict, error) {
 }
 
 // follows says whether every entry whose number is taken has the stored
-// content and whether the batch hangs on the stored chain.
-func (in *intake) follows(ctx context.Context, b *Batch) (bool, error) {
-	if b.First > 1 {
-		_, chain, err := in.at(ctx, b, b.First-1)
-		if err != nil {
-			return false, err
-		}
-		if !bytes.Equal(chain, b.PrevChain) {
-			return false, nil
-		}
+// content and whether the batch hangs on the stored chain, which stands at prev
+// before it.
+func (in *intake) follows(ctx context.Context, b *Batch, prev []byte, v Verdict) (bool, error) {
+	if !bytes.Equal(prev, b.PrevChain) {
+		return false, nil
 	}
 	for i := range b.Entries {
-		hash, _, err := in.at(ctx, b, b.Entries[i].Number)
+		e := &b.Entries[i]
+		if e.Number == v.Number+1 {
+			return bytes.Equal(e.Prev, v.Chain), nil
+		}
+		hash, _, err := in.at(ctx, b, e.Number)
 		if errors.Is(err, sql.ErrNoRows) {
-			return true, nil
+			continue // lost
 		}
 		if err != nil {
 			return false, err

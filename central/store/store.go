@@ -29,7 +29,7 @@ const FileName = "central.db"
 const checkpointPages = 4000
 
 // schemaVersion is kept in PRAGMA user_version.
-const schemaVersion = 3
+const schemaVersion = 4
 
 // schema is that of version 1; upgrades lead on from there. Results are numbered with AUTOINCREMENT because SQLite otherwise
 // reuses row ids; bodies are as they came, sealed; kind, tx, outcome and reason
@@ -124,7 +124,7 @@ CREATE TABLE settings (
 // body, NULL where the body is in clear, cannot be opened or is expired; head
 // carries the kiosk's signature over the newest batch, a checkpoint. signing_keys
 // are all that a kiosk ever had, and when each counted: what it signed is proven
-// by the key of its time.
+// by the key of its time. losses are what somebody accepted as lost.
 var upgrades = [...]string{`
 ALTER TABLE results ADD COLUMN record BLOB;
 ALTER TABLE results ADD COLUMN unreadable INTEGER NOT NULL DEFAULT 0;
@@ -142,6 +142,16 @@ CREATE TABLE signing_keys (
   PRIMARY KEY (kiosk, key)
 ) WITHOUT ROWID;
 INSERT INTO signing_keys(kiosk, key, from_at, until_at) SELECT name, signing_key, added_at, revoked_at FROM kiosks;
+`, `
+CREATE TABLE losses (
+  kiosk TEXT NOT NULL,
+  epoch TEXT NOT NULL,
+  first INTEGER NOT NULL,
+  last  INTEGER NOT NULL,
+  chain BLOB NOT NULL,
+  at    INTEGER NOT NULL,
+  PRIMARY KEY (kiosk, epoch, first)
+) WITHOUT ROWID;
 `}
 
 // Store is the opened database. write is one connection, read several that

@@ -183,6 +183,7 @@ func centralCommand() *cobra.Command {
 func centralImport() *cobra.Command {
 	var f centralFlags
 	var ack string
+	var acceptLoss bool
 	cmd := &cobra.Command{
 		Use:   "import FILE --central DIR",
 		Short: "Take the results of an exported file in; repeats do no harm",
@@ -200,9 +201,12 @@ which does no harm either.`,
 			defer file.Close() // only read
 			f.limit = importTimeout
 			return f.open(cmd, func(ctx context.Context, r *enrol.Registry) error {
-				done, err := intake.Import(ctx, r, file, time.Now())
+				done, err := intake.Import(ctx, r, file, acceptLoss, time.Now())
 				if done != nil {
 					fmt.Fprintf(cmd.ErrOrStderr(), "kiosk %s: %d results taken in, %d were there already, %d cannot be opened\n", done.Kiosk, done.New, done.Repeat, done.Unreadable)
+					if done.Lost > 0 {
+						fmt.Fprintf(cmd.ErrOrStderr(), "%d results before them are lost, and noted so\n", done.Lost)
+					}
 					if err := errors.Join(err, writeAcks(ctx, r, ack, done)); err != nil {
 						return fmt.Errorf("%s: %w", args[0], err)
 					}
@@ -218,6 +222,7 @@ which does no harm either.`,
 		},
 	}
 	f.register(cmd)
+	cmd.Flags().BoolVar(&acceptLoss, "accept-loss", false, "take in what follows on results that nobody has any more (export with --all first); those are noted as lost, and an alarm")
 	cmd.Flags().StringVar(&ack, "ack", "", "write central's acknowledgements to this file")
 	return cmd
 }
@@ -248,8 +253,8 @@ proven by their hashes. It may run beside the service.`,
 						fmt.Fprintf(cmd.ErrOrStderr(), "kiosk %s, %s\n", k.Name, fault)
 					}
 					faults += len(a.Faults)
-					fmt.Fprintf(cmd.ErrOrStderr(), "kiosk %s: %d results, %d of them with an expired body, %d that cannot be opened, %d faults\n",
-						k.Name, a.Results, a.Expired, a.Sealed, len(a.Faults))
+					fmt.Fprintf(cmd.ErrOrStderr(), "kiosk %s: %d results, %d of them with an expired body, %d that cannot be opened, %d lost, %d faults\n",
+						k.Name, a.Results, a.Expired, a.Sealed, a.Lost, len(a.Faults))
 				}
 				if faults > 0 {
 					return fmt.Errorf("the stored results were tampered with or are damaged: %d faults", faults)

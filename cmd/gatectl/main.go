@@ -41,7 +41,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 func root() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:           "gatectl",
-		Short:         "Build allowlists, enrol kiosks, make face model packs, fill trust folders, carry and prove results",
+		Short:         "Build allowlists, enrol kiosks, make face model packs, fill trust folders, publish signed updates, carry and prove results",
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}

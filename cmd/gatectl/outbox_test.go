@@ -239,3 +239,46 @@ func TestCarriedResultsOfFormerKeys(t *testing.T) {
 		t.Errorf("a key that never was the kiosk's: %s", told)
 	}
 }
+
+// Central lost what the kiosk had been told it holds, and the kiosk keeps it no
+// longer: what followed is taken in when somebody accepts the loss.
+func TestCarriedAfterALoss(t *testing.T) {
+	centre, state, tmp := newCentral(t), t.TempDir(), t.TempDir()
+	file := func(name string) string { return filepath.Join(tmp, name) }
+	req, _ := gatectl(t, 0, "kiosk", "request", "--state", state, "--name", "k1")
+	bundle, _ := gatectl(t, 0, "kiosk", "add", write(t, file("r"), req), "--central", centre, "--broker", "tls://c.example:8883")
+	gatectl(t, 0, "kiosk", "install", write(t, file("b"), bundle), "--state", state)
+	id, err := wire.LoadIdentity(filepath.Join(state, wire.IdentityFolder))
+	if err != nil {
+		t.Fatal(err)
+	}
+	backup := t.TempDir()
+	if err := os.CopyFS(backup, os.DirFS(centre)); err != nil {
+		t.Fatal(err)
+	}
+	if err := filepath.WalkDir(backup, func(path string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		return os.Chmod(path, 0o600)
+	}); err != nil {
+		t.Fatal(err)
+	}
+	fill(t, state, id.SealTo, 0, 10)
+	gatectl(t, 0, "outbox", "export", "--state", state, "--out", file("first"))
+	gatectl(t, 0, "central", "import", file("first"), "--central", centre, "--ack", file("a"))
+	gatectl(t, 0, "outbox", "acknowledge", file("a"), "--state", state)
+	fill(t, state, id.SealTo, 10, 15)
+	gatectl(t, 0, "outbox", "export", "--state", state, "--out", file("rest"))
+	if _, told := gatectl(t, 1, "central", "import", file("rest"), "--central", backup); !strings.Contains(told, "--accept-loss") {
+		t.Errorf("a gap: %s", told)
+	}
+	for _, want := range []string{"5 results taken in, 0 were", "0 results taken in, 5 were"} {
+		if _, told := gatectl(t, 0, "central", "import", file("rest"), "--central", backup, "--accept-loss"); !strings.Contains(told, want) {
+			t.Errorf("the loss was accepted: %s, want %s", told, want)
+		}
+	}
+	if _, told := gatectl(t, 0, "central", "verify", "--central", backup); !strings.Contains(told, "5 results") || !strings.Contains(told, "10 lost, 0 faults") {
+		t.Errorf("central's results: %s", told)
+	}
+}

@@ -61,7 +61,7 @@ func TestWirePage(t *testing.T) {
 		"## Batch": reflect.TypeFor[wire.Batch](), "### Entry": reflect.TypeFor[wire.Entry](), "## Ack": reflect.TypeFor[wire.Ack](),
 		"## Presence": reflect.TypeFor[wire.Presence](), "## Status": reflect.TypeFor[wire.Status](),
 		"## TimeQuestion": reflect.TypeFor[wire.TimeQuestion](), "## SignedTime": reflect.TypeFor[wire.SignedTime](),
-		"## Command": reflect.TypeFor[wire.Command](),
+		"## Command": reflect.TypeFor[wire.Command](), "### Target": reflect.TypeFor[wire.Target](),
 		"### UplinkStatus": reflect.TypeFor[wire.UplinkStatus](),
 		"### ClockStatus":  reflect.TypeFor[wire.ClockStatus](),
 		"### ListStatus":   reflect.TypeFor[wire.ListStatus](), "### Notice": reflect.TypeFor[wire.Notice](),

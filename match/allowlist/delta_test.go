@@ -89,20 +89,20 @@ func TestMergeGivesTheFullBuild(t *testing.T) {
 
 // Over several chunks, with changes at both ends and across their borders.
 func TestMergeOfManyPages(t *testing.T) {
-	rows := make([]Row, 40000)
+	rows := make([]Row, 20000)
 	for i := range rows {
 		rows[i] = row(vnm(i))
 	}
 	old := openProven(t, build(t, testConfig(1, 1), rows...))
 	later := slices.Clone(rows[1000:])
-	for i := range 5000 {
+	for i := range 2500 {
 		later[7*i].Gates = []string{"SGN-G13"}
 		later = append(later, row(vnm(50000+i)))
 	}
 	dir := next(t, old, later...)
 	whole := openProven(t, dir)
 	delta, sum := mustDiff(t, old, whole)
-	if sum != (DeltaSummary{From: 1, To: 2, Added: 5000, Changed: 5000, Removed: 1000, Sets: 1}) {
+	if sum != (DeltaSummary{From: 1, To: 2, Added: 2500, Changed: 2500, Removed: 1000, Sets: 1}) {
 		t.Errorf("delta %+v", sum)
 	}
 	out := filepath.Join(t.TempDir(), TableFile)

@@ -49,3 +49,30 @@ func (s *Service) reopenAll(ctx context.Context) error {
 	}
 	return err
 }
+
+// expireEvery is how often results are looked for whose time is over.
+const expireEvery = time.Hour
+
+// expire deletes what results say whose time is over, while this machine's
+// clock is right: a clock that jumps ahead must delete nothing.
+func (s *Service) expire(ctx context.Context) error {
+	own := ownClock(s.conf.AssumeClock)
+	tick := time.NewTicker(expireEvery)
+	defer tick.Stop()
+	for {
+		if now, right := own.Now(); right {
+			n, err := s.reg.Store.Expire(ctx, now)
+			if err != nil && ctx.Err() == nil {
+				s.log.Error("results whose time is over could not be deleted; tried again in an hour", "err", err)
+			}
+			if n > 0 {
+				s.log.Info("results whose time was over were deleted; their hashes stay", "results", n)
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
