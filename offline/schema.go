@@ -139,8 +139,7 @@ func setPragmas(c *sqlite3.SQLiteConn) error {
 			return fmt.Errorf("pragma %s is %s and should be %s", p.name, got, p.want)
 		}
 	}
-	_, err = c.Exec(appending, nil)
-	return err
+	return nil
 }
 
 func readPragma(c *sqlite3.SQLiteConn, name string) (string, error) {
@@ -224,7 +223,11 @@ func openDB(ctx context.Context, path string, cfg Config) (*database, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := createSchema(ctx, db, cfg.Kiosk, cfg.Now()); err != nil {
+	err = createSchema(ctx, db, cfg.Kiosk, cfg.Now())
+	if err == nil {
+		_, err = db.ExecContext(ctx, appending) // after a renaming of tables, which it would follow
+	}
+	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	for dir := filepath.Dir(path); ; dir = filepath.Dir(dir) {
