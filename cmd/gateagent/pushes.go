@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
+	"time"
 
 	"gateagent/gate"
 	"gateagent/gate/wire"
@@ -16,9 +18,10 @@ import (
 
 // Folders of what central pushed, inside the state folder.
 const (
-	pushFolder   = "update"
-	pushedTrust  = "trust"
-	pushedModels = "models"
+	pushFolder     = "update"
+	pushedTrust    = "trust"
+	pushedSoftware = "software"
+	pushedModels   = "models"
 )
 
 // pushes builds what takes central's pushes, and puts the revocations in
@@ -51,6 +54,7 @@ func (b *builder) pushes(ctx context.Context) error {
 func (b *builder) appliers() []update.Applier {
 	all := []update.Applier{
 		&update.FolderApplier{Of: wire.RoleTrust, Dir: b.statePath(pushedTrust), Check: b.checkTrust, Took: b.useTrust},
+		&update.Software{Dir: b.statePath(pushedSoftware), Kiosk: b.kiosk, Release: version, Arch: runtime.GOARCH, Frozen: b.frozen},
 		&update.FolderApplier{Of: wire.RoleModels, Dir: b.statePath(pushedModels)},
 	}
 	if b.settings != nil {
@@ -185,4 +189,14 @@ func (b *builder) listAsked() gate.Allowlist {
 		return b.store
 	}
 	return agedList{b.store, b.updates.Overdue}
+}
+
+// frozen says until when no software is taken.
+func (b *builder) frozen(now time.Time) (time.Time, bool) {
+	for _, f := range b.c.Update.Freezes {
+		if !now.Before(f.Begin) && now.Before(f.End) {
+			return f.End, true
+		}
+	}
+	return time.Time{}, false
 }

@@ -91,6 +91,7 @@ type Builder struct {
 	sets     *setTable
 	batch    []job
 	jobs     chan []job
+	spent    chan []job // batches to be filled again
 	group    *errgroup.Group
 	groupCtx context.Context
 	spills   spills
@@ -132,7 +133,7 @@ func NewBuilder(ctx context.Context, dir string, cfg BuildConfig) (*Builder, err
 	b := &Builder{
 		cfg: cfg, dir: dir, temp: temp, keys: keys,
 		known: issuers(cfg.Specimens), sets: newSetTable(),
-		jobs: make(chan []job, runtime.GOMAXPROCS(0)),
+		jobs: make(chan []job, runtime.GOMAXPROCS(0)), spent: make(chan []job, 4*runtime.GOMAXPROCS(0)),
 		sum: Summary{Generation: cfg.Secret.Generation, Version: cfg.Version,
 			Issued: cfg.Issued, Expires: cfg.Expires},
 	}
@@ -251,7 +252,11 @@ func (b *Builder) send() error {
 	}
 	select {
 	case b.jobs <- b.batch:
-		b.batch = make([]job, 0, batchSize)
+		select {
+		case b.batch = <-b.spent:
+		default:
+			b.batch = make([]job, 0, batchSize)
+		}
 		return nil
 	case <-b.groupCtx.Done():
 		return fmt.Errorf("build list: %w", context.Cause(b.groupCtx))

@@ -1,60 +1,92 @@
 package allowlist
 
-import "sync"
+import (
+	"sync"
 
-// cachedPages bounds the memory of a table: 16 MiB of proven node, index and
-// set pages. Entry pages are not kept: look-ups hit them at random and the
-// kernel has them anyway.
-const cachedPages = 4096
+	"golang.org/x/sys/unix"
+)
+
+// cachedPages bounds the memory of a table: 36 MiB of proven node, index and
+// set pages, all that a list of a hundred million has. Entry pages are not kept:
+// look-ups hit them at random and the kernel has them anyway.
+const cachedPages = 9 << 10
 
 // pageCache keeps proven pages, throwing out those not asked for lately (second
-// chance). What is in it is never written to again.
+// chance). The pages lie outside of Go's heap: on it, garbage twice their size
+// would be left lying before the next collection. So nothing of them is handed
+// out but copies, made under the lock.
 type pageCache struct {
 	mu    sync.Mutex
-	byNo  map[uint64]*cached
-	ring  []*cached
+	slots map[uint64]int // by page number
+	nos   []uint64       // by slot
+	used  []bool         // by slot
 	hand  int
 	limit int
-}
-
-type cached struct {
-	no   uint64
-	used bool
-	page *page
+	slab  []byte
+	gone  bool // closed, or there is no memory: every page is read each time
 }
 
 func newPageCache(limit int) *pageCache {
-	return &pageCache{byNo: map[uint64]*cached{}, limit: limit}
+	return &pageCache{slots: map[uint64]int{}, limit: limit}
 }
 
-func (c *pageCache) get(no uint64) *page {
+// get copies a part of a page, from off on, if the page is there.
+func (c *pageCache) get(no, off uint64, part []byte) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	e := c.byNo[no]
-	if e == nil {
-		return nil
+	slot, ok := c.slots[no]
+	if !ok {
+		return false
 	}
-	e.used = true
-	return e.page
+	c.used[slot] = true
+	copy(part, c.page(slot)[off:])
+	return true
 }
 
+// put keeps a proven page.
 func (c *pageCache) put(no uint64, p *page) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if e := c.byNo[no]; e != nil {
+	if _, ok := c.slots[no]; ok || !c.ready() {
 		return
 	}
-	e := &cached{no: no, used: true, page: p}
-	c.byNo[no] = e
-	if len(c.ring) < c.limit {
-		c.ring = append(c.ring, e)
-		return
+	slot := len(c.nos)
+	if slot < c.limit {
+		c.nos, c.used = append(c.nos, 0), append(c.used, false)
+	} else {
+		for c.used[c.hand] {
+			c.used[c.hand] = false
+			c.hand = (c.hand + 1) % c.limit
+		}
+		slot = c.hand
+		c.hand = (c.hand + 1) % c.limit
+		delete(c.slots, c.nos[slot])
 	}
-	for c.ring[c.hand].used {
-		c.ring[c.hand].used = false
-		c.hand = (c.hand + 1) % len(c.ring)
+	c.slots[no], c.nos[slot], c.used[slot] = slot, no, true
+	copy(c.page(slot), p[:])
+}
+
+func (c *pageCache) page(slot int) []byte { return c.slab[slot*pageSize : (slot+1)*pageSize] }
+
+// ready gets the memory, once. The kernel gives it page by page, as it is used.
+func (c *pageCache) ready() bool {
+	if c.slab == nil && !c.gone {
+		var err error
+		c.slab, err = unix.Mmap(-1, 0, c.limit*pageSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
+		c.gone = err != nil
 	}
-	delete(c.byNo, c.ring[c.hand].no)
-	c.ring[c.hand] = e
-	c.hand = (c.hand + 1) % len(c.ring)
+	return !c.gone
+}
+
+// close gives the memory back.
+func (c *pageCache) close() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	slab := c.slab
+	c.slab, c.gone = nil, true
+	clear(c.slots)
+	if slab == nil {
+		return nil
+	}
+	return unix.Munmap(slab)
 }

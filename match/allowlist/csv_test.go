@@ -116,7 +116,7 @@ func TestSmallCache(t *testing.T) {
 			t.Fatalf("document %d: %v %v", i, found, err)
 		}
 	}
-	if n := len(table.cache.byNo); n != 2 || len(table.cache.ring) != 2 {
+	if n := len(table.cache.slots); n != 2 || len(table.cache.nos) != 2 {
 		t.Errorf("the cache holds %d pages", n)
 	}
 }

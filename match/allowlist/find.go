@@ -135,11 +135,9 @@ func (t *Table) slot(bucket uint64) (lo, hi uint64, err error) {
 		if err != nil {
 			return 0
 		}
-		var p *page
-		if p, err = t.proven(t.geo.index.first + n/slotFan); err != nil {
-			return 0
-		}
-		return uint64(binary.BigEndian.Uint32(p[n%slotFan*slotSize:]))
+		var slot [slotSize]byte
+		err = t.proven(t.geo.index.first+n/slotFan, n%slotFan*slotSize, slot[:])
+		return uint64(binary.BigEndian.Uint32(slot[:]))
 	}
 	lo, hi = read(bucket), read(bucket+1)
 	if err == nil && (lo > hi || hi > t.head.entries) {
@@ -153,20 +151,20 @@ func (t *Table) set(n uint32) (Set, error) {
 	if uint64(n) >= t.head.sets {
 		return Set{}, fmt.Errorf("%w: an entry names set %d of %d; build the list again", ErrDamaged, n, t.head.sets)
 	}
-	dir, err := t.proven(t.geo.dir.first + uint64(n)/dirFan)
-	if err != nil {
+	var dir [dirEntry]byte
+	if err := t.proven(t.geo.dir.first+uint64(n)/dirFan, uint64(n)%dirFan*dirEntry, dir[:]); err != nil {
 		return Set{}, err
 	}
-	at := parsePlace(dir[n%dirFan*dirEntry:])
+	at := parsePlace(dir[:])
 	end := int(at.offset) + int(at.length)
 	if uint64(at.page) >= t.geo.sets.pages || end > pageSize {
 		return Set{}, fmt.Errorf("%w: set %d lies outside the table; build the list again", ErrDamaged, n)
 	}
-	p, err := t.proven(t.geo.sets.first + uint64(at.page))
-	if err != nil {
+	enc := make([]byte, at.length)
+	if err := t.proven(t.geo.sets.first+uint64(at.page), uint64(at.offset), enc); err != nil {
 		return Set{}, err
 	}
-	set, err := decodeSet(p[at.offset:end])
+	set, err := decodeSet(enc)
 	if err != nil {
 		return Set{}, fmt.Errorf("%w: set %d: %w; build the list again", ErrDamaged, n, err)
 	}

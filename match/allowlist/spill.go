@@ -80,6 +80,10 @@ func (b *Builder) work(in <-chan []job, limit int) error {
 				binary.BigEndian.PutUint64(r[entrySize:], uint64(jobs[i].line))
 				run = append(run, r)
 			}
+			select {
+			case b.spent <- jobs[:0]:
+			default:
+			}
 			if len(run) >= limit {
 				if err := b.spill(run); err != nil {
 					return err

@@ -306,3 +306,25 @@ func TestFollow(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// What does not fit on the disk is refused before a byte of it is written.
+func TestNoRoomForTheList(t *testing.T) {
+	p, s := push(t), mustStore(t, t.TempDir())
+	p.load(t, s)
+	st, err := ParseProven(p.st2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	st.DataPages = 1 << 40 / pageSize * 64 // 64 TiB
+	for name, err := range map[string]error{
+		"list":  s.LoadProven(t.Context(), st.Marshal(), filepath.Join(p.second, TableFile), nil, at(testNow)),
+		"delta": s.ApplyDelta(t.Context(), st.Marshal(), p.delta, at(testNow)),
+	} {
+		if !errors.Is(err, ErrSpace) || !strings.Contains(err.Error(), "make room") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if got := answers(s); got != firstAnswers {
+		t.Errorf("answers %v", got)
+	}
+}

@@ -18,6 +18,7 @@ type Table struct {
 	geo     geometry
 	f       source
 	cache   *pageCache
+	pages   sync.Pool  // of *page, to read into
 	sealers *sync.Pool // nil without a secret
 	flights struct {   // of the gate that was asked for last
 		sync.Mutex
@@ -70,37 +71,46 @@ func openTable(dir string, st Statement, secret *GenerationSecret) (*Table, erro
 
 // newTable proves the header and compares it with the statement.
 func newTable(st Statement, f source, secret *GenerationSecret) (*Table, error) {
-	t := &Table{st: st, f: f, cache: newPageCache(cachedPages)}
+	pages := st.fileSize() / pageSize
+	t := &Table{st: st, f: f, cache: newPageCache(int(min(pages, cachedPages)))}
 	t.geo.data, t.geo.levels = st.DataPages, treeLevels(st.DataPages)
-	first, err := t.proven(0)
-	if err != nil {
-		return nil, err
+	if err := t.begin(secret); err != nil {
+		return nil, errors.Join(err, t.cache.close())
 	}
-	h, err := parseHeader(first)
+	return t, nil
+}
+
+func (t *Table) begin(secret *GenerationSecret) error {
+	st := &t.st
+	var first page
+	if err := t.proven(0, 0, first[:]); err != nil {
+		return err
+	}
+	h, err := parseHeader(&first)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
 	g := h.geometry()
 	if h.generation != st.Generation || h.version != st.Version || h.entries != st.Entries || g.data != st.DataPages {
-		return nil, fmt.Errorf("%w: statement and table disagree; build the list again", ErrDamaged)
+		return fmt.Errorf("%w: statement and table disagree; build the list again", ErrDamaged)
 	}
 	t.head, t.geo = h, g
 	if secret == nil {
-		return t, nil
+		return nil
 	}
 	keys, err := secret.derive()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if age := st.Issued.Sub(secret.Began); age > MaxGenerationAge {
-		return nil, fmt.Errorf("%w: generation %d began on %s and serves 30 days at most; build the list under the next one",
+		return fmt.Errorf("%w: generation %d began on %s and serves 30 days at most; build the list under the next one",
 			ErrSecret, secret.Generation, secret.Began.Format(time.DateOnly))
 	}
 	if secret.Generation != st.Generation || keys.check != h.check {
-		return nil, fmt.Errorf("%w: %s is not that of generation %d; copy all three files of the list", ErrSecret, SecretFile, st.Generation)
+		return fmt.Errorf("%w: %s is not that of generation %d; copy all three files of the list", ErrSecret, SecretFile, st.Generation)
 	}
 	t.sealers = &sync.Pool{New: func() any { return newSealer(keys) }}
-	return t, nil
+	return nil
 }
 
 // Statement gives the proven statement.
@@ -109,20 +119,31 @@ func (t *Table) Statement() Statement { return t.st }
 // Sets gives the number of sets of flights and gates.
 func (t *Table) Sets() uint64 { return t.head.sets }
 
-// Close releases the file.
-func (t *Table) Close() error { return t.f.Close() }
+// Close releases file and memory.
+func (t *Table) Close() error { return errors.Join(t.f.Close(), t.cache.close()) }
 
-// proven gives a data page from the cache, or reads and proves it.
-func (t *Table) proven(no uint64) (*page, error) {
-	if p := t.cache.get(no); p != nil {
-		return p, nil
+// proven copies a part of a data page, from off on: from the cache, or out of
+// the page as it is read and proven.
+func (t *Table) proven(no, off uint64, part []byte) error {
+	if t.cache.get(no, off, part) {
+		return nil
 	}
-	p := new(page)
+	p := t.page()
+	defer t.pages.Put(p)
 	if err := t.readProven(no, p); err != nil {
-		return nil, err
+		return err
 	}
 	t.cache.put(no, p)
-	return p, nil
+	copy(part, p[off:])
+	return nil
+}
+
+// page lends a page to read into; it goes back to t.pages.
+func (t *Table) page() *page {
+	if p, ok := t.pages.Get().(*page); ok {
+		return p
+	}
+	return new(page)
 }
 
 // readProven reads a data page into p and proves it against the root. On an
@@ -134,40 +155,47 @@ func (t *Table) readProven(no uint64, p *page) error {
 	if err := t.read(no, p); err != nil {
 		return err
 	}
-	node, err := t.node(0, no/fan)
+	want, err := t.hash(0, no)
 	if err != nil {
 		return err
 	}
-	if leafHash(p) != hashAt(node, no%fan) {
+	if leafHash(p) != want {
 		return damagedPage(no)
 	}
 	return nil
 }
 
-// node gives a proven node page: of all levels only the highest is compared
-// with the root itself.
-func (t *Table) node(level int, i uint64) (*page, error) {
-	no := t.geo.levels[level].first + i
-	if p := t.cache.get(no); p != nil {
-		return p, nil
+// hash gives the proven hash of page i below a level of the tree.
+func (t *Table) hash(level int, i uint64) (h [hashSize]byte, err error) {
+	if t.cache.get(t.geo.levels[level].first+i/fan, i%fan*hashSize, h[:]) {
+		return h, nil
 	}
-	p := new(page)
+	p := t.page()
+	defer t.pages.Put(p)
+	if err := t.readNode(level, i/fan, p); err != nil {
+		return h, err
+	}
+	return [hashSize]byte(p[i%fan*hashSize:]), nil
+}
+
+// readNode reads a node page into p and proves it: of all levels only the
+// highest is compared with the root itself.
+func (t *Table) readNode(level int, i uint64, p *page) (err error) {
+	no := t.geo.levels[level].first + i
 	if err := t.read(no, p); err != nil {
-		return nil, err
+		return err
 	}
 	want := t.st.Root
 	if level+1 < len(t.geo.levels) {
-		above, err := t.node(level+1, i/fan)
-		if err != nil {
-			return nil, err
+		if want, err = t.hash(level+1, i); err != nil {
+			return err
 		}
-		want = hashAt(above, i%fan)
 	}
 	if nodeHash(level, p) != want {
-		return nil, damagedPage(no)
+		return damagedPage(no)
 	}
 	t.cache.put(no, p)
-	return p, nil
+	return nil
 }
 
 func (t *Table) read(no uint64, p *page) error {
@@ -176,8 +204,6 @@ func (t *Table) read(no uint64, p *page) error {
 	}
 	return nil
 }
-
-func hashAt(p *page, i uint64) [hashSize]byte { return [hashSize]byte(p[i*hashSize:]) }
 
 func damagedPage(no uint64) error {
 	return fmt.Errorf("%w: page %d does not fit the signed root; copy the list again and look at the disk", ErrDamaged, no)

@@ -190,6 +190,7 @@ func flippedTable(t *testing.T, st Statement, file []byte, secret *GenerationSec
 		}
 		return true
 	}
+	defer table.Close()
 	s := &Store{dir: "unused", log: quiet(), table: table}
 	noticed := false
 	for _, n := range asked {
@@ -271,7 +272,7 @@ func TestVerifyNoticesEveryByte(t *testing.T) {
 		file[i] ^= 0x80
 		altered, err := newTable(table.st, memory(file), nil)
 		if err == nil {
-			err = altered.Verify(context.Background())
+			err = errors.Join(altered.Verify(context.Background()), altered.Close())
 		}
 		if !errors.Is(err, ErrDamaged) {
 			t.Fatalf("byte %d: %v", i, err)

@@ -42,8 +42,8 @@ func (t *Table) verifyPadding(level int, r region) error {
 	if level > 0 {
 		below = t.geo.levels[level-1].pages
 	}
-	last, err := t.node(level, r.pages-1)
-	if err != nil {
+	var last page
+	if err := t.readNode(level, r.pages-1, &last); err != nil {
 		return err
 	}
 	if used := below - (r.pages-1)*fan; !zero(last[used*hashSize:]) {
