@@ -61,6 +61,13 @@ func lockDir(dir string) (*os.File, error) {
 	return f, nil
 }
 
+// unlockDir lets go of the state folder. Closing alone would not where another
+// goroutine is just starting a program: until its exec that has a copy of our
+// file, and with it the lock.
+func unlockDir(f *os.File) error {
+	return errors.Join(unix.Flock(int(f.Fd()), unix.LOCK_UN), f.Close())
+}
+
 // lockHolder reads who holds the lock. The holder writes its pid just after
 // it took the lock, so an empty file is looked at a few times more.
 func lockHolder(f *os.File) string {

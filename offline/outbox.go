@@ -99,7 +99,7 @@ func Open(ctx context.Context, cfg Config) (*Outbox, error) {
 	o.ending, o.end = context.WithCancel(context.WithoutCancel(ctx))
 	if err := o.open(ctx); err != nil {
 		o.end()
-		return nil, errors.Join(o.explain("open", err), lock.Close())
+		return nil, errors.Join(o.explain("open", err), unlockDir(lock))
 	}
 	o.startRescue()
 	o.worker()
@@ -288,7 +288,7 @@ func (o *Outbox) Close() error {
 		err = errors.Join(err, o.db.Close())
 	}
 	if o.lock != nil {
-		err = errors.Join(err, o.lock.Close())
+		err = errors.Join(err, unlockDir(o.lock))
 	}
 	return err
 }
