@@ -115,6 +115,7 @@ func (k *killer) run(n int) {
 			go func() { defer close(done); k.crowd.run(ctx) }()
 		}
 		how[k.strike()]++
+		time.Sleep(inTheLine) // before the next run begins
 		k.shut()
 		if k.both && k.random.IntN(3) == 0 {
 			how["central"]++
@@ -224,6 +225,9 @@ func (k *killer) verify(how map[string]int) {
 // onItsWay is how long after a kill the board may still open: for a command
 // that lay in its line, on a busy machine.
 const onItsWay = 500 * time.Millisecond
+
+// inTheLine is how long the board may take to read what lay in its line.
+const inTheLine = 50 * time.Millisecond
 
 // sameRun demands that no opening follows from an admission of an earlier run,
 // nor long after a kill.
