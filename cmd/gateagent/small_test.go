@@ -50,7 +50,12 @@ func TestCheck(t *testing.T) {
 		}
 	}
 	dir := t.TempDir()
-	text := strings.NewReplacer("/etc/gateagent/trust", dir, "/var/lib/gateagent/incoming", dir).Replace(string(ref))
+	root := filepath.Join(dir, "root.json")
+	if err := os.WriteFile(root, []byte("{}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	text := strings.NewReplacer("/etc/gateagent/trust", dir, "/var/lib/gateagent/incoming", dir,
+		"/etc/gateagent/root.json", root).Replace(string(ref))
 	write(text)
 	out, errs, err := command("", "check", "--config", path)
 	if err != nil || errs != "" || !strings.Contains(out, path+" is complete") || strings.Count(out, "\n") != 1 {
