@@ -32,3 +32,13 @@ func OpenBuilt(dir string) (*Table, error) {
 	}
 	return openTable(dir, st, nil)
 }
+
+// OpenTarget opens the list of the update repository, for CheckDelta: a
+// statement that the caller has proven, and the path of its table.
+func OpenTarget(statement []byte, table string) (*Table, error) {
+	st, err := ParseProven(statement)
+	if err != nil {
+		return nil, err
+	}
+	return openTableFile(table, st, nil)
+}
