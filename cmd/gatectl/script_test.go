@@ -15,7 +15,14 @@ func TestMain(m *testing.M) {
 
 // TestScripts runs every script in testdata/script, each in a fresh folder.
 func TestScripts(t *testing.T) {
-	testscript.Run(t, testscript.Params{Dir: "testdata/script", RequireExplicitExec: true})
+	testscript.Run(t, testscript.Params{Dir: "testdata/script", RequireExplicitExec: true, Setup: prompt})
+}
+
+// prompt keeps the race detector from holding up each command for a second at
+// its end.
+func prompt(e *testscript.Env) error {
+	e.Setenv("GORACE", "atexit_sleep_ms=10")
+	return nil
 }
 
 // TestFaceScripts runs the scripts that need what scripts/setup installs
@@ -36,6 +43,7 @@ func TestFaceScripts(t *testing.T) {
 		Dir: "testdata/face", RequireExplicitExec: true,
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("MODELS", models)
+			e.Setenv("GORACE", "atexit_sleep_ms=10")
 			for i := range 25 {
 				to := filepath.Join(e.WorkDir, "people", fmt.Sprintf("p%02d", i))
 				if err := os.MkdirAll(to, 0o755); err != nil {

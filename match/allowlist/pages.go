@@ -59,7 +59,7 @@ func newTableWriter(ctx context.Context, f *os.File, sets *setTable, fine uint) 
 		w.out = f
 	}
 	for range cap(w.empty) - 1 {
-		w.empty <- make([]byte, 0, chunkPages*pageSize)
+		w.empty <- nil // made when it is needed: a small table has one chunk
 	}
 	w.chunk = make([]byte, 0, chunkPages*pageSize)
 	full := w.full // close forgets it
@@ -151,7 +151,9 @@ func (w *tableWriter) bytes(b []byte) error {
 func (w *tableWriter) hand() error {
 	w.full <- chunk{w.first, w.chunk}
 	w.first += uint64(len(w.chunk) / pageSize)
-	w.chunk = <-w.empty
+	if w.chunk = <-w.empty; w.chunk == nil {
+		w.chunk = make([]byte, 0, chunkPages*pageSize)
+	}
 	return w.failed()
 }
 
