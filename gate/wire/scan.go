@@ -73,19 +73,38 @@ func (s *scan) number() (v uint64) {
 	return v
 }
 
+// Kinds of bytes in a string, as bits.
+const (
+	byteBeyond = 1 << iota // not ASCII
+	byteBad                // an escape, or what must be escaped
+)
+
+// kindOf says of each byte what it is.
+var kindOf = func() (kinds [256]byte) {
+	for c := range kinds {
+		switch {
+		case c < ' ' || c == '\\':
+			kinds[c] = byteBad
+		case c >= utf8.RuneSelf:
+			kinds[c] = byteBeyond
+		}
+	}
+	return kinds
+}()
+
 // text takes a string without escapes.
 func (s *scan) text() []byte {
 	s.need('"')
-	begin, ascii := s.at, true
-	for s.at < len(s.b) && s.b[s.at] != '"' {
-		c := s.b[s.at]
-		s.bad = s.bad || c < ' ' || c == '\\'
-		ascii = ascii && c < utf8.RuneSelf
-		s.at++
+	n := bytes.IndexByte(s.b[s.at:], '"')
+	if s.bad = s.bad || n < 0; s.bad {
+		return nil
 	}
-	out := s.b[begin:s.at]
-	s.need('"')
-	if s.bad = s.bad || !ascii && !utf8.Valid(out); s.bad {
+	out, seen := s.b[s.at:s.at+n], byte(0)
+	for _, c := range out {
+		seen |= kindOf[c]
+	}
+	s.at += n + 1
+	if s.bad = seen&byteBad != 0 || seen&byteBeyond != 0 && !utf8.Valid(out); s.bad {
 		return nil
 	}
 	return out
