@@ -113,7 +113,7 @@ func (b *builder) list(context.Context) error {
 	if len(keys) == 0 {
 		b.log.Warn("no key may sign allowlists: every list is refused and nobody is admitted; set list.keys or enrol the kiosk")
 	}
-	b.store, err = allowlist.OpenStore(b.statePath("list"), allowlist.Options{Keys: keys, Airport: b.c.Update.Airport, Log: b.log})
+	b.store, err = allowlist.OpenStore(b.statePath("list"), allowlist.Options{Keys: keys, Airport: b.c.Update.Airport, Prove: b.proving(), Log: b.log})
 	if err != nil {
 		return err
 	}
