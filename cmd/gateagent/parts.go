@@ -57,7 +57,9 @@ type builder struct {
 	updates    *update.Updater // nil when nothing is taken
 	trustMoved chan struct{}
 	settings   *update.Settings
-	trial      bool // the settings are on trial
+	trial      bool     // the settings are on trial
+	before     standing // how the run before left the lane
+	left       standing // how this one does
 	theLane    *gate.Lane
 }
 
