@@ -34,6 +34,7 @@ type roleState struct {
 	digest  string // of the targets that were last given to the applier
 	done    bool   // they are in force, or refused for good
 	problem string
+	alarm   bool // the problem is that the lane did not come back
 	in      InForce
 	meta    int64 // version of the role's metadata that the targets are from
 	since   time.Time
@@ -73,7 +74,7 @@ func (u *Updater) proven(c *chain) {
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.latest, u.issued = c, at
+	u.latest, u.issued = c.frozen(), at
 	u.root = spoken(wire.RoleRoot, c.rootVersion(), c.new.root)
 	u.timestamp = spoken(wire.RoleTimestamp, c.tm.Timestamp.Signed.Version, c.new.timestamp)
 	u.timestamp.Issued = at.UTC()
@@ -119,17 +120,17 @@ func (u *Updater) wanted(c *chain) []Target {
 	return all
 }
 
-// settled says whether these targets need no applier any more. meta is the
-// version of the metadata that names them.
-func (u *Updater) settled(role, digest string, meta int64) bool {
+// settled says whether these targets need no applier any more, and whether
+// they are in force. meta is the version of the metadata that names them.
+func (u *Updater) settled(role, digest string, meta int64) (done, inForce bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	r := u.roles[role]
-	done := r != nil && r.digest == digest && r.done
-	if done && r.problem == "" {
+	done = r != nil && r.digest == digest && r.done
+	if inForce = done && r.problem == ""; inForce {
 		r.meta = meta
 	}
-	return done
+	return done, inForce
 }
 
 // applied notes what an applier did.
@@ -146,6 +147,7 @@ func (u *Updater) applied(role string, meta int64, targets []Target, in InForce,
 	r.digest, r.problem = d, ""
 	if err != nil {
 		r.problem = err.Error()
+		r.alarm = errors.Is(err, ErrTrial)
 		r.done = errors.Is(err, ErrFinal) || attackOf(err) != ""
 		if r.problem != news {
 			u.log.Error("not put in force; what was before stays", "role", role, "err", err)
@@ -248,7 +250,7 @@ func (u *Updater) looked(src Source, err error) {
 // Under these names staff see it.
 const (
 	sourceUpdate = "update"
-	sourceAlarm  = "update alarm" // something was refused that an attack explains
+	sourceAlarm  = "update alarm" // something was refused that must be looked at; wire.NoticeUpdateAlarm
 )
 
 // Notices says what staff should know, most urgent first: alarms, then what
@@ -273,7 +275,10 @@ func (u *Updater) Notices() []gate.Notice {
 		add(sourceUpdate, o.level(), "%s", o.text())
 	}
 	for _, role := range slices.Sorted(maps.Keys(u.roles)) {
-		if p := u.roles[role].problem; p != "" {
+		r := u.roles[role]
+		if p := r.problem; p != "" && r.alarm {
+			add(sourceAlarm, "fault", "%s: %s", role, clip(p))
+		} else if p != "" {
 			add(sourceUpdate, "warning", "%s not put in force: %s", role, clip(p))
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/theupdateframework/go-tuf/v2/metadata"
 
@@ -58,6 +59,20 @@ type Applier interface {
 	Apply(ctx context.Context, p Push) (InForce, error)
 }
 
+// Returner is an Applier that keeps what was in force before.
+type Returner interface {
+	Applier
+	// Return puts that in force again, if it still counts.
+	Return() (Returned, error)
+}
+
+// Returned is what is in force after a return.
+type Returned struct {
+	InForce
+	Statement       []byte // by which Vouch knows it
+	Issued, Expires time.Time
+}
+
 // InForce is what an applier has put in force, for staff and central.
 type InForce struct {
 	Version uint64 `json:"version"`
@@ -66,6 +81,10 @@ type InForce struct {
 
 // ErrFinal says that trying the same again is in vain.
 var ErrFinal = errors.New("refused for good")
+
+// ErrTrial says that something was tried and the lane did not come back with
+// it.
+var ErrTrial = fmt.Errorf("%w: it was tried and the lane did not come back", ErrFinal)
 
 // targetsOf reads the targets of a role. One that lies outside the role's
 // paths makes the role refused as a whole: a key that signs what is not its

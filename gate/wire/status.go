@@ -39,7 +39,8 @@ type Status struct {
 	Clock   ClockStatus  `json:"clock"`
 	DocKeys string       `json:"doc_keys,omitempty"` // the newest key of document references that the kiosk holds
 	List    ListStatus   `json:"list"`
-	Update  []InForce    `json:"update,omitempty"` // what central pushed, by role; the root as the first
+	Airport string       `json:"airport,omitempty"` // whose pushed lists the kiosk takes
+	Update  []InForce    `json:"update,omitempty"`  // what central pushed, by role; the root as the first
 	FaceOff bool         `json:"face_off"`
 	Policy  string       `json:"policy"`
 	Notices []Notice     `json:"notices,omitempty"`
@@ -71,6 +72,9 @@ type ListStatus struct {
 	Issued     time.Time `json:"issued,omitzero"`
 	Expires    time.Time `json:"expires,omitzero"`
 	Problem    string    `json:"problem,omitempty"`
+	// Root is the beginning of the hash that stands for the whole table.
+	Root        string `json:"root,omitempty"`
+	Revocations uint64 `json:"revocations,omitempty"` // number of the newest change in force
 }
 
 // InForce is what is in force of a role of the update repository. Two kiosks
@@ -81,6 +85,10 @@ type InForce struct {
 	Hash    string    `json:"hash,omitempty"`  // hexadecimal, a part; of a list its root's
 	Issued  time.Time `json:"issued,omitzero"` // of the timestamp: when it was signed
 }
+
+// NoticeUpdateAlarm is the source of notices about what was pushed and must be
+// looked at; central raises its own alarm for each.
+const NoticeUpdateAlarm = "update alarm"
 
 // Notice is one line about a device or a supply.
 type Notice struct {

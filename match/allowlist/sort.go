@@ -25,7 +25,6 @@ type sorter struct {
 	empty chan []record // to be filled again
 	err   error         // of the goroutine; once full is closed
 	in    []byte        // a share as it was read
-	runs  []*os.File    // of a share that was too large
 }
 
 // newSorter begins. Everything that is read comes out of full; ctx ends it.

@@ -27,7 +27,8 @@ type Options struct {
 	// Secret gives the secret of a generation where lists do not bring it as a
 	// file: from a TPM or a credential bound to the machine. Nil: list.key.
 	Secret func(generation uint32) (*GenerationSecret, error)
-	// Prove is asked about the statement in force at start, when it carries no
+	// Prove is asked about the statement in force at start, and about the
+	// previous one before the store goes back to it, when it carries no
 	// signature of its own: whether the update repository's metadata still
 	// vouches for it. Nil: the store's mark alone does.
 	Prove func(statement []byte) error
@@ -87,12 +88,7 @@ func OpenStore(dir string, opts Options) (*Store, error) {
 	if s.mark.none() {
 		return s, nil
 	}
-	table, err := s.openFolder(s.mark.path(dir), s.mark.listID)
-	if err == nil && s.opts.Prove != nil && table.st.KeyID == [8]byte{} {
-		if err = s.opts.Prove(table.st.Marshal()); err != nil {
-			err = errors.Join(fmt.Errorf("%w: the update repository does not vouch for it: %w", ErrUnsigned, err), table.Close())
-		}
-	}
+	table, err := s.openProven(s.mark.listID)
 	if err != nil {
 		if s.problem = err.Error(); errors.Is(err, ErrDamaged) {
 			s.code = gate.CodeListDamaged
@@ -102,6 +98,17 @@ func OpenStore(dir string, opts Options) (*Store, error) {
 	}
 	s.table = table
 	return s, s.sweep() // not before: a damaged mark must cost no list
+}
+
+// openProven opens a list of the store whose statement counts today.
+func (s *Store) openProven(id listID) (*Table, error) {
+	table, err := s.openFolder(id.path(s.dir), id)
+	if err == nil && s.opts.Prove != nil && table.st.KeyID == [8]byte{} {
+		if err = s.opts.Prove(table.st.Marshal()); err != nil {
+			err = errors.Join(fmt.Errorf("%w: the update repository does not vouch for it: %w", ErrUnsigned, err), table.Close())
+		}
+	}
+	return table, err
 }
 
 // openFolder opens a list together with its secret. It must be the one that id
