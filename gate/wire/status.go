@@ -35,14 +35,15 @@ type Status struct {
 	QueueDepth    int       `json:"queue_depth"`
 	OldestUnacked time.Time `json:"oldest_unacked,omitzero"`
 
-	Uplink  UplinkStatus `json:"uplink,omitzero"`
-	Clock   ClockStatus  `json:"clock"`
-	DocKeys string       `json:"doc_keys,omitempty"` // the newest key of document references that the kiosk holds
-	List    ListStatus   `json:"list"`
-	Update  []InForce    `json:"update,omitempty"` // what central pushed, by role; the root as the first
-	FaceOff bool         `json:"face_off"`
-	Policy  string       `json:"policy"`
-	Notices []Notice     `json:"notices,omitempty"`
+	Uplink      UplinkStatus `json:"uplink,omitzero"`
+	Clock       ClockStatus  `json:"clock"`
+	DocKeys     string       `json:"doc_keys,omitempty"`     // the newest key of document references that the kiosk holds
+	ListSecrets string       `json:"list_secrets,omitempty"` // names the list secrets of central's that the kiosk holds
+	List        ListStatus   `json:"list"`
+	Update      []InForce    `json:"update,omitempty"` // what central pushed, by role; the root as the first
+	FaceOff     bool         `json:"face_off"`
+	Policy      string       `json:"policy"`
+	Notices     []Notice     `json:"notices,omitempty"`
 }
 
 // UplinkStatus says over which path the kiosk reaches central.
