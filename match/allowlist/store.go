@@ -25,8 +25,11 @@ type Options struct {
 	// is refused. Empty takes any.
 	Airport string
 	// Secret gives the secret of a generation where lists do not bring it as a
-	// file: from a TPM or a credential bound to the machine. Nil: list.key.
+	// file; the store wipes what it gets. Nil: list.key.
 	Secret func(generation uint32) (*GenerationSecret, error)
+	// Keep keeps a secret that came as a file, for Secret to give: it then never
+	// lies beside a list, and one that does is taken away. Nil: it lies there.
+	Keep func(*GenerationSecret) error
 	// Prove is asked about the statement in force at start, when it carries no
 	// signature of its own: whether the update repository's metadata still
 	// vouches for it. Nil: the store's mark alone does.
@@ -87,12 +90,7 @@ func OpenStore(dir string, opts Options) (*Store, error) {
 	if s.mark.none() {
 		return s, nil
 	}
-	table, err := s.openFolder(s.mark.path(dir), s.mark.listID)
-	if err == nil && s.opts.Prove != nil && table.st.KeyID == [8]byte{} {
-		if err = s.opts.Prove(table.st.Marshal()); err != nil {
-			err = errors.Join(fmt.Errorf("%w: the update repository does not vouch for it: %w", ErrUnsigned, err), table.Close())
-		}
-	}
+	table, err := s.openMarked()
 	if err != nil {
 		if s.problem = err.Error(); errors.Is(err, ErrDamaged) {
 			s.code = gate.CodeListDamaged
@@ -102,6 +100,37 @@ func OpenStore(dir string, opts Options) (*Store, error) {
 	}
 	s.table = table
 	return s, s.sweep() // not before: a damaged mark must cost no list
+}
+
+// openMarked opens the list that was in force last.
+func (s *Store) openMarked() (*Table, error) {
+	table, err := s.openFolder(s.mark.path(s.dir), s.mark.listID)
+	if err == nil && s.opts.Prove != nil && table.st.KeyID == [8]byte{} {
+		if err = s.opts.Prove(table.st.Marshal()); err != nil {
+			err = errors.Join(fmt.Errorf("%w: the update repository does not vouch for it: %w", ErrUnsigned, err), table.Close())
+		}
+	}
+	return table, err
+}
+
+// Reopen tries the list that was in force last once more, where it could not be
+// opened: its secret may have come.
+func (s *Store) Reopen() error {
+	s.loading.Lock()
+	defer s.loading.Unlock()
+	s.marking.Lock()
+	none := s.mark.none()
+	s.marking.Unlock()
+	if _, open := s.InForce(); open || none {
+		return nil
+	}
+	table, err := s.openMarked()
+	if err != nil {
+		return fmt.Errorf("open the list again: %w", err)
+	}
+	s.swap(table)
+	s.log.Info("list in force again", "generation", table.st.Generation, "version", table.st.Version)
+	return nil
 }
 
 // openFolder opens a list together with its secret. It must be the one that id
@@ -127,21 +156,48 @@ func (s *Store) openFolder(dir string, id listID) (*Table, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer secret.Wipe()
 	return openTable(dir, st, secret)
 }
 
-// secret of the list in a folder.
+// secret of the list in a folder. One that lies there is taken away where
+// secrets are kept elsewhere.
 func (s *Store) secret(dir string, generation uint32) (*GenerationSecret, error) {
-	secret, err := ReadSecret(filepath.Join(dir, SecretFile))
-	if errors.Is(err, os.ErrNotExist) && s.opts.Secret != nil {
-		if secret, err = s.opts.Secret(generation); err == nil && secret == nil {
-			err = fmt.Errorf("%w: there is none for generation %d", ErrSecret, generation)
+	path := filepath.Join(dir, SecretFile)
+	secret, err := ReadSecret(path)
+	switch {
+	case errors.Is(err, os.ErrNotExist) && s.opts.Secret != nil:
+		secret, err = s.kept(generation)
+	case err == nil && s.opts.Keep != nil:
+		if err = s.opts.Keep(secret); err == nil {
+			err = durable.Erase(path)
 		}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read list secret: %w", err)
 	}
 	return secret, nil
+}
+
+// errNoSecret: a secret is not here yet and may come.
+var errNoSecret = errors.New("it has not come yet")
+
+// kept asks for a secret that lies beside no list.
+func (s *Store) kept(generation uint32) (*GenerationSecret, error) {
+	secret, err := s.opts.Secret(generation)
+	if err == nil && secret == nil {
+		err = fmt.Errorf("%w: there is none for generation %d: %w", ErrSecret, generation, errNoSecret)
+	}
+	return secret, err
+}
+
+// has says whether a secret is kept, before anything is copied for it.
+func (s *Store) has(generation uint32) error {
+	secret, err := s.kept(generation)
+	if err == nil {
+		secret.Wipe()
+	}
+	return err
 }
 
 // InForce gives the statement of the list in force; false when there is none.
