@@ -177,6 +177,9 @@ func (r *Registry) bundle(ctx context.Context, req *wire.Request, cert *x509.Cer
 			return nil, err
 		}
 	}
+	if len(e.Root) > maxBundledRoot {
+		return nil, fmt.Errorf("root of the update repository: %d bytes, at most %d go into a bundle: is it a root?", len(e.Root), maxBundledRoot)
+	}
 	return r.CA.Bundle(req, cert, e, now)
 }
 

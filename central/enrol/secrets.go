@@ -57,9 +57,5 @@ func (r *Registry) ListSecrets(ctx context.Context, kiosk, has string, all *wire
 
 // newestRoot reads the newest root of the update repository; none without one.
 func (r *Registry) newestRoot() ([]byte, error) {
-	root, err := repo.NewestRoot(filepath.Join(r.dir, RepoFolder))
-	if err == nil && len(root) > maxBundledRoot {
-		err = fmt.Errorf("update repository: its root has %d bytes, at most %d go into a bundle", len(root), maxBundledRoot)
-	}
-	return root, err
+	return repo.NewestRoot(filepath.Join(r.dir, RepoFolder))
 }

@@ -106,6 +106,7 @@ func (b *builder) heartbeat() wire.Status {
 	s := b.status.wire(version, b.store.Status())
 	now, _ := b.clock.Now()
 	s.DocKeys, _ = b.docKeys.State(now)
+	s.ListSecrets = b.secrets.Name()
 	if b.updates != nil {
 		s.Update = b.updates.InForce()
 	}
@@ -127,6 +128,7 @@ func (b *builder) surroundings() gate.Surroundings {
 	if b.sealTo == nil {
 		note("warning", "sealing", "results lie in clear on this kiosk's disk: enrol it, or name a key with record.seal_key")
 	}
+	b.secretNotices(note)
 	if s.List.Problem != "" {
 		note("warning", "allowlist", s.List.Problem)
 	}

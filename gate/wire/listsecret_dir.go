@@ -177,7 +177,7 @@ func (r *ListSecretRing) Keep(s ListSecret) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	set, err := r.open(r.own)
-	if errors.Is(err, ErrNoSealKey) {
+	if errors.Is(err, ErrNoSealKey) && len(r.own) > 0 {
 		return fmt.Errorf("keep the list secret: %w", err)
 	}
 	if err != nil {
