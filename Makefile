@@ -11,7 +11,7 @@ DESTDIR ?=
 FUZZTIME ?= 30s
 DEMOFLAGS := $(if $(ONCE),--once) $(if $(JSON),--json)
 
-.PHONY: help setup build demo demo-face test lint soak fuzz faults install uninstall clean bench-list bench-offline bench-face bench-read
+.PHONY: help setup build demo demo-face test lint soak fuzz faults install uninstall clean bench-list bench-offline bench-face bench-read bench-push
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -76,6 +76,11 @@ bench-face: setup
 # fails when a limit is not held. BENCHFLAGS="--direct --profile vnm" for less.
 bench-read: setup build
 	@$(SUDO) $(BIN)/gatesim bench read $(BENCHFLAGS)
+
+# Revocations from the command that publishes them to the kiosk that heeds them,
+# over broker and HTTPS: NAME VALUE UNIT FLOOR RATIO; fails above a second.
+bench-push: setup
+	@$(SUDO) $(GO) test -run '^$$' -bench Push -benchtime 1x -timeout 10m ./e2e/
 
 # The outbox and its way to central: NAME VALUE UNIT FLOOR RATIO. LONG=1: with a
 # queue of 1,000,000 results, too. The peers' floor is our own rate.

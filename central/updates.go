@@ -20,7 +20,7 @@ import (
 
 // Times of the update repository's keeper.
 const (
-	lookEvery   = 100 * time.Millisecond // for what commands have drafted or put in force
+	lookEvery   = 500 * time.Millisecond // for what commands have done and no event has told
 	renewEvery  = time.Minute            // for what is due
 	pruneEvery  = 24 * time.Hour
 	repoWait    = 10 * time.Second // for a command that works on the repository
@@ -72,7 +72,7 @@ func (s *Service) openUpdates() error {
 
 // Run looks after the repository until ctx ends. There may be none.
 func (u *updates) Run(ctx context.Context) error {
-	look, renew := time.NewTicker(lookEvery), time.NewTicker(renewEvery)
+	look, renew, changed := time.NewTicker(lookEvery), time.NewTicker(renewEvery), changes(ctx, u.dir)
 	defer look.Stop()
 	defer renew.Stop()
 	for due := true; ; {
@@ -89,6 +89,8 @@ func (u *updates) Run(ctx context.Context) error {
 			due = true
 		case <-look.C:
 			due = false
+		case <-changed:
+			due = false
 		}
 	}
 }
@@ -97,7 +99,7 @@ func (u *updates) Run(ctx context.Context) error {
 // repository.
 func (u *updates) look() string {
 	var b strings.Builder
-	for _, name := range []string{wire.MetadataFile(wire.RoleTimestamp, 0), "pending"} {
+	for _, name := range []string{wire.MetadataFile(wire.RoleTimestamp, 0), repo.PendingFolder} {
 		info, err := os.Stat(filepath.Join(u.dir, name))
 		if err == nil {
 			fmt.Fprintf(&b, "%s %d %d;", name, info.ModTime().UnixNano(), info.Size())

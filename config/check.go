@@ -38,6 +38,8 @@ func check(c *Config, p *places) error {
 	checkUpdate(c, bad)
 	checkWeb(c, bad)
 	checkStaff(c, bad)
+	checkHours(c, bad)
+	checkMessages(c, bad)
 	if c.Log.Level == "" {
 		c.Log.Level = "info"
 	}

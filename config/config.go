@@ -8,23 +8,25 @@ import "time"
 
 // Config is the checked configuration of one kiosk. Only Load makes one.
 type Config struct {
-	Gate    Gate      `toml:"gate"`
-	State   State     `toml:"state"`
-	Record  Record    `toml:"record"`
-	Policy  Policy    `toml:"policy"`
-	Face    Face      `toml:"face"`
-	Clock   Clock     `toml:"clock"`
-	Reader  Reader    `toml:"reader"`
-	Scanner []Scanner `toml:"scanner"`
-	Barrier Barrier   `toml:"barrier"`
-	Trust   Trust     `toml:"trust"`
-	List    List      `toml:"list"`
-	Update  Update    `toml:"update"`
-	Uplink  Uplink    `toml:"uplink"`
-	Web     Web       `toml:"web"`
-	Staff   Staff     `toml:"staff"`
-	Timing  Timing    `toml:"timing"`
-	Log     Log       `toml:"log"`
+	Gate     Gate      `toml:"gate"`
+	State    State     `toml:"state"`
+	Record   Record    `toml:"record"`
+	Policy   Policy    `toml:"policy"`
+	Face     Face      `toml:"face"`
+	Clock    Clock     `toml:"clock"`
+	Reader   Reader    `toml:"reader"`
+	Scanner  []Scanner `toml:"scanner"`
+	Barrier  Barrier   `toml:"barrier"`
+	Trust    Trust     `toml:"trust"`
+	List     List      `toml:"list"`
+	Update   Update    `toml:"update"`
+	Uplink   Uplink    `toml:"uplink"`
+	Web      Web       `toml:"web"`
+	Staff    Staff     `toml:"staff"`
+	Hours    Hours     `toml:"hours"`
+	Messages Messages  `toml:"messages"`
+	Timing   Timing    `toml:"timing"`
+	Log      Log       `toml:"log"`
 }
 
 // Gate names the gate.
@@ -213,6 +215,43 @@ type Staff struct {
 type Operator struct {
 	Name string `toml:"name"`
 	PIN  string `toml:"pin"`
+}
+
+// Hours says when the gate is open, in gate.zone. Each day holds spans such as
+// "05:00-23:30"; without any day the gate is always open.
+type Hours struct {
+	Monday    []string `toml:"monday"`
+	Tuesday   []string `toml:"tuesday"`
+	Wednesday []string `toml:"wednesday"`
+	Thursday  []string `toml:"thursday"`
+	Friday    []string `toml:"friday"`
+	Saturday  []string `toml:"saturday"`
+	Sunday    []string `toml:"sunday"`
+
+	Exceptions []Exception `toml:"exception"`
+
+	Week  [7][]Span         `toml:"-"` // as they were read, by time.Weekday
+	Dates map[string][]Span `toml:"-"` // the exceptions, by date
+}
+
+// Exception is a day with hours of its own.
+type Exception struct {
+	Date string   `toml:"date"` // 2026-12-24
+	Open []string `toml:"open"` // its spans; none: closed
+}
+
+// Messages are the operator's own short texts on the screens, in plain text.
+type Messages struct {
+	Closed     Message `toml:"closed"`       // where to go while the gate is closed
+	Referred   Message `toml:"referred"`     // where travellers find staff
+	OutOfOrder Message `toml:"out_of_order"` // where to go while the gate is out of order
+	Staff      Message `toml:"staff"`        // on the staff page
+}
+
+// Message is one text in the languages of the screens.
+type Message struct {
+	Vi string `toml:"vi"`
+	En string `toml:"en"`
 }
 
 // Timing bounds the lane's waits; zero means the default.

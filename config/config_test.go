@@ -43,7 +43,7 @@ func keysOf(t *testing.T) []string {
 			continue
 		}
 		key, _, _ := strings.Cut(rest, "\"")
-		tables := "gate state record policy face clock reader scanner barrier trust list uplink web staff timing log operator clone_unproven path update age freeze -"
+		tables := "gate state record policy face clock reader scanner barrier trust list uplink web staff timing log operator clone_unproven path update age freeze hours exception messages closed referred out_of_order -"
 		if !strings.Contains(" "+tables+" ", " "+key+" ") {
 			keys = append(keys, key)
 		}

@@ -21,7 +21,7 @@ type Setting struct {
 // machine (devices, folders, addresses, keys, operators) it may not.
 func pushable() map[string][]string {
 	return map[string][]string{
-		"policy": nil, "timing": nil, "log": nil, // whole tables
+		"policy": nil, "timing": nil, "log": nil, "hours": nil, "messages": nil, // whole tables
 		"record": {"level", "keep_days"},
 		"staff":  {"reasons"},
 		"face":   {"legal_basis", "min_age", "attack", "challenge", "attack_score", "consent", "limit"},

@@ -102,7 +102,7 @@ func prepare() (err error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	central, err = kiosk.NewCentral(ctx, bin, filepath.Join(root, "central"))
+	central, err = kiosk.NewCentral(ctx, bin, filepath.Join(root, "central"), nil)
 	return err
 }
 

@@ -141,7 +141,7 @@ func ownCentral(t *testing.T) *kiosk.Central {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), startWithin)
 	defer cancel()
-	own, err := kiosk.NewCentral(ctx, bin, filepath.Join(root, t.Name()))
+	own, err := kiosk.NewCentral(ctx, bin, filepath.Join(root, t.Name()), nil)
 	t.Cleanup(func() {
 		if err := own.Stop(); err != nil {
 			t.Error(err)

@@ -18,6 +18,7 @@ const (
 	CodeStoreFailed          Code = 6041
 	CodeBarrierFailed        Code = 6042
 	CodeAdmitTooOld          Code = 6043
+	CodeGateClosed           Code = 6046
 )
 
 var decisionCodes = []CodeInfo{
@@ -37,4 +38,5 @@ var decisionCodes = []CodeInfo{
 	{CodeStoreFailed, "store_failed", "the result could not be stored, so nobody is admitted", "free disk space, check the state folder"},
 	{CodeBarrierFailed, "barrier_failed", "the gate's output failed", "check the relay's cable"},
 	{CodeAdmitTooOld, "admit_too_old", "the admission was older than five seconds and was not carried out", "let the traveller try again"},
+	{CodeGateClosed, "gate_closed", "the gate is outside of its opening hours, or the time by which they are judged is not trusted", "look at hours in the configuration, and at the clock"},
 }

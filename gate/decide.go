@@ -83,6 +83,9 @@ type Facts struct {
 	// document needs.
 	FaceStrict bool
 
+	// Closed: the gate is outside of its opening hours.
+	Closed bool
+
 	HelpAsked     bool // the traveller asked for help
 	AbortedBefore bool // the transaction before this one was aborted too
 }
@@ -100,7 +103,8 @@ type Decision struct {
 // Decide is the decision, a pure function. It admits only when the document
 // is successful, the list allows, and the policy's word on the face is kept;
 // an interrupted reading without anything against the traveller is aborted
-// once and referred the second time in a row; everything else is referred.
+// once and referred the second time in a row; everything else is referred, and
+// so is whoever is still at the gate when it closes.
 //
 // One exception (inspection report, "Roll-up": a profile may name issuers for
 // which chip N passes on stated conditions): a document that nothing but its
@@ -128,6 +132,9 @@ func Decide(f Facts) Decision {
 	}
 	if f.Policy.Name == "" {
 		return refer(CodePolicyUnset)
+	}
+	if f.Closed {
+		return refer(CodeGateClosed)
 	}
 	if f.List != ListAllow {
 		return refer(CodeListRefused, listReason(f))

@@ -55,8 +55,8 @@ func (t Timing) withDefaults() Timing {
 	return t
 }
 
-// Parts are what a lane is built from. All are needed but Surroundings, DocRef
-// and Referrals.
+// Parts are what a lane is built from. All are needed but Hours,
+// Surroundings, DocRef and Referrals.
 type Parts struct {
 	Gate     string
 	Policy   Policy
@@ -75,6 +75,8 @@ type Parts struct {
 
 	// Faces compares faces; needed where the policy requires one.
 	Faces Faces
+	// Hours says when the gate is open; nil is always.
+	Hours *Hours
 	// Surroundings is asked once a second; it must not block.
 	Surroundings func() Surroundings
 	// DocRef makes the keyed hash of a document for the record.
@@ -172,6 +174,10 @@ func (l *Lane) pending() bool {
 		l.keepScan(nil)
 		return false
 	}
+	if l.closed() {
+		l.keepScan(nil)
+		return l.help
+	}
 	fresh := l.card.Present && l.card.Healthy && !l.consumed
 	return l.scan != nil || l.help || fresh
 }
@@ -243,14 +249,22 @@ func (l *Lane) keepScan(s *Scan) {
 	}
 }
 
-// rest shows the idle screen, or that the lane is out of order.
+// rest shows the idle screen, or that the gate is closed or out of order.
 func (l *Lane) rest() {
 	stage := StageIdle
-	if l.outOfOrder() {
+	l.view.Opens = time.Time{}
+	switch {
+	case l.closed():
+		stage = StageClosed
+		l.view.Opens = l.p.Hours.Opens(l.p.Clock())
+	case l.outOfOrder():
 		stage = StageOutOfOrder
 	}
 	l.stage(stage, "")
 }
+
+// closed says whether the opening hours keep the gate shut.
+func (l *Lane) closed() bool { return l.p.Hours != nil && !l.p.Hours.Open(l.p.Clock()) }
 
 func (l *Lane) outOfOrder() bool { return l.unsaved != nil || !l.card.Healthy }
 
@@ -294,7 +308,8 @@ func (l *Lane) refresh(ctx context.Context) {
 	}
 	l.view.Notices = append(notices, s.Notices...)
 	l.view.ListStatus, l.view.Clock, l.view.QueueDepth, l.view.UplinkUp = s.List, s.Clock, s.QueueDepth, s.UplinkUp
-	if l.view.Stage == StageIdle || l.view.Stage == StageOutOfOrder {
+	switch l.view.Stage {
+	case StageIdle, StageOutOfOrder, StageClosed:
 		l.rest()
 		return
 	}

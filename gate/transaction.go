@@ -217,7 +217,7 @@ func (l *Lane) decide(tx *transaction) {
 	defer func() {
 		l.view.Outcome, l.view.Reasons, l.view.CloneUnproven = tx.decision.Outcome, tx.decision.Reasons, tx.decision.CloneUnproven
 	}()
-	facts := Facts{Policy: l.p.Policy, HelpAsked: tx.helpAsked, AbortedBefore: l.aborted, List: tx.list.Verdict, ListCode: tx.list.Code}
+	facts := Facts{Policy: l.p.Policy, Closed: l.closed(), HelpAsked: tx.helpAsked, AbortedBefore: l.aborted, List: tx.list.Verdict, ListCode: tx.list.Code}
 	facts.Face, facts.FaceCode, facts.FaceStrict = tx.faceFacts()
 	if tx.inspection == nil {
 		if tx.decision.Reasons == nil || tx.helpAsked {

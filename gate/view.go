@@ -8,7 +8,7 @@ import (
 // Stage is where a transaction stands, as the screens show it.
 type Stage string
 
-// Stages. Every stage but Idle and OutOfOrder ends by itself.
+// Stages. Every stage but Idle, OutOfOrder and Closed ends by itself.
 const (
 	StageIdle       Stage = "idle"         // waiting for a traveller: scan or present a document
 	StageNeedCard   Stage = "need_card"    // scanned; put the document on the reader
@@ -20,16 +20,20 @@ const (
 	StageTryAgain   Stage = "try_again"    // interrupted, please try again
 	StageOutOfOrder Stage = "out_of_order" // please use another gate
 	StageHelpComing Stage = "help_coming"  // help was asked for, somebody is coming
+	StageClosed     Stage = "closed"       // outside of the opening hours
 )
 
 // View is what the screens may show of a lane. Traveller-facing pages use
 // Stage and Step alone; the rest is for staff.
 type View struct {
-	Gate    string    `json:"gate"`
-	Tx      string    `json:"tx,omitempty"`
-	Stage   Stage     `json:"stage"`
-	Step    string    `json:"step,omitempty"` // running step: access, sod, chip, dg1, dg2, list, decide, barrier
-	Since   time.Time `json:"since"`          // when the stage began
+	Gate  string    `json:"gate"`
+	Tx    string    `json:"tx,omitempty"`
+	Stage Stage     `json:"stage"`
+	Step  string    `json:"step,omitempty"` // running step: access, sod, chip, dg1, dg2, list, decide, barrier
+	Since time.Time `json:"since"`          // when the stage began
+	// Opens is when a closed gate opens next, in the gate's zone; zero where
+	// that is not known.
+	Opens   time.Time `json:"opens,omitzero"`
 	Outcome Outcome   `json:"outcome"`
 	Reasons []Code    `json:"reasons,omitempty"`
 	// CloneUnproven: admitted though the document offers no chip proof.

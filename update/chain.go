@@ -49,6 +49,15 @@ func begin(old held, f floor, at time.Time) (*chain, error) {
 	return c, nil
 }
 
+// frozen is the chain as it stands: the pass that made it may go on.
+func (c *chain) frozen() *chain {
+	tm := *c.tm
+	tm.Targets = maps.Clone(c.tm.Targets)
+	f := &chain{tm: &tm, new: c.new, old: c.old, floor: c.floor}
+	f.new.roles = maps.Clone(c.new.roles)
+	return f
+}
+
 // rootVersion is the version of the root in force.
 func (c *chain) rootVersion() int64 { return c.tm.Root.Signed.Version }
 

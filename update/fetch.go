@@ -57,7 +57,7 @@ func (p pace) readMeta(ctx context.Context, src Source, name string, max int64) 
 	switch {
 	case int64(len(b)) > max:
 		return nil, refuse(EndlessData, name, "it has more than the %d bytes that it may have", max)
-	case err != nil && errors.Is(context.Cause(ctx), errSlow):
+	case errors.Is(context.Cause(ctx), errSlow): // a body that was cut off may look like one that has ended
 		return nil, refuse(SlowData, name, "%d bytes came in %v", len(b), p.small)
 	}
 	return b, err

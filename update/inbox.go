@@ -22,6 +22,7 @@ import (
 const (
 	inboxFolder = "inbox"
 	verdictEnd  = ".verdict"
+	returnEnd   = ".return" // a file: go back to the list before
 )
 
 // Verdict is what the agent made of an import.
@@ -45,6 +46,11 @@ func (u *Updater) takeInbox(ctx context.Context) {
 	}
 	for _, e := range entries {
 		path := filepath.Join(dir, e.Name())
+		if strings.HasSuffix(e.Name(), returnEnd) && e.Type().IsRegular() && !u.inHand[path] {
+			u.inHand[path] = true
+			u.imports.Go(func() { u.verdict(path, u.goBack()) })
+			continue
+		}
 		if !e.IsDir() || strings.HasPrefix(e.Name(), durable.TempPrefix) || u.inHand[path] {
 			continue
 		}
@@ -71,9 +77,9 @@ func (u *Updater) takeInbox(ctx context.Context) {
 	}
 }
 
-// verdict leaves what became of an import and removes it.
+// verdict leaves what became of an import or return and removes it.
 func (u *Updater) verdict(path string, err error) {
-	if err == nil {
+	if err == nil && !strings.HasSuffix(path, returnEnd) {
 		err = u.problems()
 	}
 	v := Verdict{Taken: err == nil, Status: u.Status()}
@@ -129,6 +135,66 @@ func Import(ctx context.Context, dir, from string, progress func(file string)) (
 		return v, errors.Join(err, os.RemoveAll(temp))
 	}
 	return awaitVerdict(ctx, final+verdictEnd)
+}
+
+// goBack puts the airport's list in force that was so before the newest.
+func (u *Updater) goBack() error {
+	role, err := wire.AirportRole(u.cfg.Airport)
+	if err != nil {
+		return err
+	}
+	a, ok := u.byRole[role].(Returner)
+	if !ok {
+		return errors.New("this kiosk takes no lists")
+	}
+	was, err := a.Return()
+	if err != nil {
+		return err
+	}
+	version, _ := u.vouched(was.Statement) // a list that came by hand has none
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	r := u.roles[role]
+	if r == nil {
+		r = &roleState{}
+		u.roles[role] = r
+	}
+	r.problem = fmt.Sprintf("staff took the kiosk back to version %d; the list after it never comes in again: publish one with a higher version", was.Version)
+	r.in, r.meta, r.since, r.issued, r.expires = was.InForce, version, u.cfg.Time().Now, was.Issued, was.Expires
+	u.log.Warn("the list before is in force again", "role", role, "version", was.Version)
+	return nil
+}
+
+// forgetReturns drops what was asked of an agent that did not run: who asked
+// was told that nothing happens.
+func (u *Updater) forgetReturns() {
+	old, err := filepath.Glob(filepath.Join(u.cfg.Dir, inboxFolder, "*"+returnEnd))
+	for _, path := range old {
+		err = errors.Join(err, os.Remove(path))
+	}
+	if err != nil {
+		u.log.Warn("update inbox", "err", err)
+	}
+}
+
+// Return asks the agent of the update folder dir to go back to the list before
+// the newest, and waits until it has, or ctx ends (ErrWaiting). The agent
+// judges whether that list still counts.
+func Return(ctx context.Context, dir string) (Verdict, error) {
+	inbox := filepath.Join(dir, inboxFolder)
+	if err := os.MkdirAll(inbox, 0o700); err != nil {
+		return Verdict{}, err
+	}
+	path := filepath.Join(inbox, time.Now().UTC().Format("20060102T150405.000000000")+returnEnd)
+	if err := durable.WriteFile(path, nil, 0o600); err != nil {
+		return Verdict{}, err
+	}
+	v, err := awaitVerdict(ctx, path+verdictEnd)
+	if errors.Is(err, ErrWaiting) {
+		// Nobody wants the list of today to go once the agent runs again.
+		err = errors.Join(errors.New("the agent does not run, or takes no updates: nothing was changed"), os.Remove(path))
+	}
+	return v, err
 }
 
 func awaitVerdict(ctx context.Context, path string) (Verdict, error) {

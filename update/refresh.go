@@ -158,7 +158,7 @@ func (p *pass) roles(ctx context.Context) error {
 				return errors.Join(append(errs, err)...)
 			}
 		}
-		errs = append(errs, p.u.apply(ctx, p.c, role, p.src))
+		errs = append(errs, p.u.apply(ctx, p.c, role, p.u.fetcher(p.src)))
 	}
 	if p.news {
 		errs = append(errs, p.commit())

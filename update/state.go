@@ -73,7 +73,7 @@ func (u *Updater) proven(c *chain) {
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.latest, u.issued = c, at
+	u.latest, u.issued = c.frozen(), at
 	u.root = spoken(wire.RoleRoot, c.rootVersion(), c.new.root)
 	u.timestamp = spoken(wire.RoleTimestamp, c.tm.Timestamp.Signed.Version, c.new.timestamp)
 	u.timestamp.Issued = at.UTC()
@@ -119,17 +119,17 @@ func (u *Updater) wanted(c *chain) []Target {
 	return all
 }
 
-// settled says whether these targets need no applier any more. meta is the
-// version of the metadata that names them.
-func (u *Updater) settled(role, digest string, meta int64) bool {
+// settled says whether these targets need no applier any more, and whether
+// they are in force. meta is the version of the metadata that names them.
+func (u *Updater) settled(role, digest string, meta int64) (done, inForce bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	r := u.roles[role]
-	done := r != nil && r.digest == digest && r.done
-	if done && r.problem == "" {
+	done = r != nil && r.digest == digest && r.done
+	if inForce = done && r.problem == ""; inForce {
 		r.meta = meta
 	}
-	return done
+	return done, inForce
 }
 
 // applied notes what an applier did.

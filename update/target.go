@@ -9,6 +9,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/theupdateframework/go-tuf/v2/metadata"
 
@@ -56,6 +57,20 @@ type Applier interface {
 	// in force already. What it refuses for good, it refuses with a Refusal
 	// or an error that wraps ErrFinal; anything else is tried again.
 	Apply(ctx context.Context, p Push) (InForce, error)
+}
+
+// Returner is an Applier that keeps what was in force before.
+type Returner interface {
+	Applier
+	// Return puts that in force again, if it still counts.
+	Return() (Returned, error)
+}
+
+// Returned is what is in force after a return.
+type Returned struct {
+	InForce
+	Statement       []byte // by which Vouch knows it
+	Issued, Expires time.Time
 }
 
 // InForce is what an applier has put in force, for staff and central.

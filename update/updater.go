@@ -120,7 +120,9 @@ func (u *Updater) Start(ctx context.Context) {
 		return
 	}
 	u.proven(c)
-	if err := u.apply(ctx, c, wire.RoleRevocations, nil); err != nil {
+	// Only what lies on the disk: a mirror that does not answer must keep no
+	// gate shut.
+	if err := u.apply(ctx, c, wire.RoleRevocations, &fetcher{store: u.store}); err != nil {
 		u.log.Error("revocations", "err", err)
 	}
 	u.hand(job{c: c})
@@ -150,6 +152,7 @@ func (u *Updater) Wake(timestamp []byte) {
 
 // Run looks at the sources until ctx ends.
 func (u *Updater) Run(ctx context.Context) error {
+	u.forgetReturns()
 	close(u.ready)
 	var appliers sync.WaitGroup
 	appliers.Go(func() { u.work(ctx) })
@@ -309,7 +312,7 @@ func (u *Updater) work(ctx context.Context) {
 func (u *Updater) workOn(ctx context.Context, j job) {
 	for _, role := range u.order {
 		if role != wire.RoleRevocations {
-			_ = u.apply(ctx, j.c, role, j.src) // its notice says it
+			_ = u.apply(ctx, j.c, role, u.fetcher(j.src)) // its notice says it
 		}
 	}
 	if err := u.store.sweep(u.wanted(j.c)); err != nil {
@@ -320,7 +323,7 @@ func (u *Updater) workOn(ctx context.Context, j job) {
 
 // apply has the applier of a role put its targets in force, where they
 // changed since it last did.
-func (u *Updater) apply(ctx context.Context, c *chain, role string, src Source) error {
+func (u *Updater) apply(ctx context.Context, c *chain, role string, from *fetcher) error {
 	a := u.byRole[role]
 	if a == nil || c.tm.Targets[role] == nil {
 		return nil
@@ -332,13 +335,19 @@ func (u *Updater) apply(ctx context.Context, c *chain, role string, src Source) 
 	}
 	u.ignored(role, unknown)
 	meta := c.tm.Targets[role].Signed.Version
-	if u.settled(role, digest(targets), meta) {
-		return nil
+	if done, held := u.settled(role, digest(targets), meta); done {
+		return u.ground(c, role, targets, held)
 	}
 	began := time.Now()
-	in, err := a.Apply(ctx, Push{Targets: targets, At: u.cfg.Time(), Fetch: u.fetcher(src).fetch})
+	var in InForce
+	if err = u.ground(c, role, targets, false); err == nil {
+		in, err = a.Apply(ctx, Push{Targets: targets, At: u.cfg.Time(), Fetch: from.fetch})
+	}
 	if ctx.Err() != nil {
 		return ctx.Err()
+	}
+	if err == nil {
+		err = u.ground(c, role, targets, true)
 	}
 	u.applied(role, meta, targets, in, err)
 	if err != nil {

@@ -52,7 +52,7 @@ func shot(name string) chromedp.Action[chromedp.Void] {
 
 // Every stage has its own words in both languages, in a real browser.
 func TestTravellerScreen(t *testing.T) {
-	s, d := serve(t)
+	s, d := serveWith(t, func(c *Config) { c.Messages = ownWords })
 	ctx := browser(t)
 	css := func(sel string) chromedp.CSS { return chromedp.CSS(sel) }
 	s.Show(view(gate.StageIdle))
@@ -63,7 +63,7 @@ func TestTravellerScreen(t *testing.T) {
 	said := map[string]gate.Stage{}
 	for _, stage := range []gate.Stage{
 		gate.StageIdle, gate.StageNeedCard, gate.StageRescan, gate.StageReading, gate.StageAdmitted,
-		gate.StageSeeStaff, gate.StageTryAgain, gate.StageOutOfOrder, gate.StageHelpComing,
+		gate.StageSeeStaff, gate.StageTryAgain, gate.StageOutOfOrder, gate.StageHelpComing, gate.StageClosed,
 	} {
 		s.Show(view(stage, func(v *gate.View) { v.Step = "dg1" }))
 		if err := chromedp.Do(ctx, chromedp.WaitVisible(css(`body[data-stage=`+string(stage)+`]`)), shot("traveller-"+string(stage))); err != nil {
@@ -80,6 +80,7 @@ func TestTravellerScreen(t *testing.T) {
 			said[text] = stage
 		}
 	}
+	saysOwnWords(t, ctx, s)
 	s.Show(view(gate.StageIdle))
 	keys := []chromedp.Action[chromedp.Void]{
 		chromedp.WaitVisible(css(`body[data-stage=idle]`)), chromedp.Click(css(`#keys`)), chromedp.WaitVisible(css(`#pad[open]`)), shot("traveller-keypad"),

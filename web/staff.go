@@ -94,7 +94,7 @@ func (s *Server) about(w http.ResponseWriter, r *http.Request) {
 	for _, c := range gate.Codes() {
 		codes[c.Code] = info{c.Name, c.Text, c.Remedy}
 	}
-	reply(w, map[string]any{"operator": operatorOf(r), "reasons": s.cfg.Reasons, "codes": codes})
+	reply(w, map[string]any{"operator": operatorOf(r), "reasons": s.cfg.Reasons, "codes": codes, "message": s.cfg.Messages.Staff})
 }
 
 // staffView is a view with what the pages themselves know. It has no picture.

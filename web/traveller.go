@@ -19,14 +19,16 @@ const deskWait = 2 * time.Second
 // take. No reason, no check, no score, no number.
 type travellerView struct {
 	Stage gate.Stage     `json:"stage"`
+	Say   *Text          `json:"say,omitempty"`   // the operator's own words at this stage
+	Opens string         `json:"opens,omitempty"` // when a closed gate opens, by the clock on the wall
 	Step  string         `json:"step,omitempty"`
 	Face  gate.FaceState `json:"face,omitempty"`
 	Hint  gate.FaceHint  `json:"hint,omitempty"`
 	Glow  string         `json:"glow,omitempty"` // colour of the whole screen
 }
 
-func travellerViewOf(v gate.View) any {
-	t := travellerView{Stage: v.Stage, Step: v.Step}
+func (s *Server) travellerViewOf(v gate.View) any {
+	t := travellerView{Stage: v.Stage, Step: v.Step, Say: s.cfg.Messages.at(v.Stage), Opens: opensText(v.Opens, time.Now())}
 	if v.Face != nil {
 		t.Face, t.Hint = v.Face.State, v.Face.Hint
 		if c, ok := v.Face.Hint.Glow(); ok {
@@ -37,7 +39,7 @@ func travellerViewOf(v gate.View) any {
 }
 
 func (s *Server) travellerEvents(w http.ResponseWriter, r *http.Request) {
-	s.stream(w, r, travellerViewOf, func() bool { return true })
+	s.stream(w, r, s.travellerViewOf, func() bool { return true })
 }
 
 // chooseFace takes the answer to the notice before the camera starts. Only

@@ -36,6 +36,9 @@ type Config struct {
 	Reasons   []string // what an operator may give as reason
 	Log       *slog.Logger
 
+	// Messages are the operator's own texts.
+	Messages Messages
+
 	// Camera takes the pictures of the kiosk page's own camera; set only
 	// where the browser must own the camera: that makes the browser part of
 	// what is trusted.

@@ -19,10 +19,10 @@ import (
 	"gateagent/internal/durable"
 )
 
-// Names in a repository's folder beside metadata and targets. Neither is
-// served.
+// PendingFolder holds the drafts, beside metadata and targets. Like the lock it
+// is not served.
 const (
-	pendingFolder = "pending"
+	PendingFolder = "pending"
 	lockFile      = "lock"
 )
 
@@ -50,7 +50,7 @@ type Plan struct {
 // Init makes the folder of a new repository and drafts the first version of
 // every role. Nothing counts before Sign and Commit.
 func Init(ctx context.Context, dir string, p Plan, now time.Time) (_ *Repo, err error) {
-	for _, folder := range []string{"", wire.RepoMetadata, wire.RepoTargets, pendingFolder} {
+	for _, folder := range []string{"", wire.RepoMetadata, wire.RepoTargets, PendingFolder} {
 		if err := os.MkdirAll(filepath.Join(dir, folder), 0o755); err != nil {
 			return nil, fmt.Errorf("repository: %w", err)
 		}
@@ -131,13 +131,13 @@ func lock(ctx context.Context, path string) (*os.File, error) {
 }
 
 func (r *Repo) pendingPath(role string) string {
-	return filepath.Join(r.dir, pendingFolder, role+".json")
+	return filepath.Join(r.dir, PendingFolder, role+".json")
 }
 
 // loadDrafts reads the drafts, and removes those that a commit which was cut
 // off has put in force already.
 func (r *Repo) loadDrafts() error {
-	dir := filepath.Join(r.dir, pendingFolder)
+	dir := filepath.Join(r.dir, PendingFolder)
 	if err := durable.RemoveTemps(dir); err != nil {
 		return fmt.Errorf("repository: %w", err)
 	}

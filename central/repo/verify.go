@@ -96,7 +96,7 @@ func (r *Repo) CopyDrafts(dir string) error {
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return err
 	}
-	for _, folder := range []string{wire.RepoMetadata, wire.RepoTargets, pendingFolder} {
+	for _, folder := range []string{wire.RepoMetadata, wire.RepoTargets, PendingFolder} {
 		if err := os.Mkdir(filepath.Join(dir, folder), 0o755); err != nil {
 			return err
 		}

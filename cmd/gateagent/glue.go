@@ -146,6 +146,9 @@ func (b *builder) surroundings() gate.Surroundings {
 	}
 	b.docKeyNotices(now.Now, note)
 	b.faceNotices(note)
+	if h := hours(b.c); h != nil && !now.Trusted {
+		note("fault", "hours", "the gate stays closed: the time is not trusted, so nobody can tell whether it should be open; see the clock")
+	}
 	if b.up != nil {
 		s.UplinkUp = b.up.Up()
 		s.Notices = append(s.Notices, b.up.Notices()...)

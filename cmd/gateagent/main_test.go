@@ -41,6 +41,9 @@ func TestMain(m *testing.M) {
 		_ = lock.Release()
 		os.Exit(0)
 	}
+	if text := os.Getenv(killedAt); text != "" {
+		dieBeforeForce(text)
+	}
 	dir, err := os.MkdirTemp("", "gateagent")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

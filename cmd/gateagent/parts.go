@@ -129,7 +129,7 @@ func (b *builder) list(context.Context) error {
 	if len(keys) == 0 {
 		b.log.Warn("no key may sign allowlists: every list is refused and nobody is admitted; set list.keys or enrol the kiosk")
 	}
-	opts := allowlist.Options{Keys: keys, Airport: b.c.Update.Airport, Log: b.log}
+	opts := allowlist.Options{Keys: keys, Airport: b.c.Update.Airport, Prove: b.proving(), Log: b.log}
 	b.openSecrets(&opts)
 	b.store, err = allowlist.OpenStore(b.statePath("list"), opts)
 	if err != nil {
@@ -222,7 +222,7 @@ func (b *builder) pages(context.Context) (err error) {
 		ops = append(ops, web.Operator{Name: o.Name, PINHash: o.PIN})
 	}
 	b.web, err = web.New(web.Config{Listen: b.c.Web.Listen, Operators: ops, Reasons: b.c.Staff.Reasons, Log: b.log, Camera: b.cameraSink(), MirrorAgent: b.pictures != nil && b.pageCamera == nil,
-		Demo: b.pictures != nil && b.c.Face.Demo})
+		Demo: b.pictures != nil && b.c.Face.Demo, Messages: messages(b.c)})
 	if err != nil {
 		return err
 	}
@@ -273,7 +273,7 @@ func (b *builder) lane(ctx context.Context) error {
 		OpenChip: func(t gate.Transmitter) gate.Chip { return chip.New(t, chip.Options{Memory: memory}) },
 		Judge:    b.judge, List: b.listAsked(), Recorder: recorder{b.box, b.c.Record.Level}, Barrier: b.gateOut,
 		Screen: screens{b.web, b.status}, Clock: b.trusted, Log: b.log,
-		Surroundings: b.surroundings, DocRef: b.docRef(), Referrals: referrals,
+		Hours: hours(b.c), Surroundings: b.surroundings, DocRef: b.docRef(), Referrals: referrals,
 	}
 	b.faceParts(&parts)
 	b.theLane, err = gate.NewLane(parts)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"gateagent/gate"
 	"gateagent/gate/wire"
 	"gateagent/match/allowlist"
 	"gateagent/update"
@@ -44,6 +45,7 @@ type lists struct {
 	store   *allowlist.Store
 	airport string
 	secrets string // folder in which the secret of a generation may lie
+	now     func() gate.TrustedTime
 }
 
 // maxStatement is far above the size of a statement.
@@ -72,11 +74,26 @@ func (l *lists) Apply(ctx context.Context, p update.Push) (update.InForce, error
 	if err != nil {
 		return update.InForce{}, final(err)
 	}
-	in := update.InForce{Version: st.Version, Detail: hex.EncodeToString(st.Root[:8])}
 	if l.byDelta(ctx, p, raw, st) {
-		return in, nil
+		return inForce(st), nil
 	}
-	return in, l.whole(ctx, p, raw, st)
+	return inForce(st), l.whole(ctx, p, raw, st)
+}
+
+// Return takes the previous list into force again.
+func (l *lists) Return() (update.Returned, error) {
+	if err := l.store.Rollback(l.now()); err != nil {
+		return update.Returned{}, err
+	}
+	st, ok := l.store.InForce()
+	if !ok {
+		return update.Returned{}, errors.New("no list is in force")
+	}
+	return update.Returned{InForce: inForce(st), Statement: st.Marshal(), Issued: st.Issued, Expires: st.Expires}, nil
+}
+
+func inForce(st allowlist.Statement) update.InForce {
+	return update.InForce{Version: st.Version, Detail: hex.EncodeToString(st.Root[:8])}
 }
 
 // byDelta says whether a delta did it; else the whole table does.

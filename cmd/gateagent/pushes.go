@@ -65,6 +65,25 @@ func (b *builder) firstRoot() ([]byte, error) {
 	return b.identity.Root, nil
 }
 
+// proving says how lists are proven that carry no signature of their own: by
+// what lies in the update folder, from the root that the kiosk was given.
+func (b *builder) proving() func(statement []byte) error {
+	c := b.c.Update
+	if c.Root == "" || c.Airport == "" {
+		return nil
+	}
+	return func(statement []byte) error {
+		if b.updates != nil {
+			return b.updates.Vouch(statement)
+		}
+		root, err := b.firstRoot()
+		if err != nil {
+			return fmt.Errorf("update.root: %w", err)
+		}
+		return update.Vouch(b.statePath(pushFolder), root, c.Airport, statement)
+	}
+}
+
 func (b *builder) appliers() []update.Applier {
 	all := []update.Applier{
 		&update.FolderApplier{Of: wire.RoleTrust, Dir: b.statePath(pushedTrust), Check: b.checkTrust, Took: b.useTrust},
@@ -76,7 +95,7 @@ func (b *builder) appliers() []update.Applier {
 		all = append(all, b.settings)
 	}
 	if b.c.Update.Airport != "" {
-		all = append(all, &revocations{b.store, b.c.Update.Airport}, &lists{b.store, b.c.Update.Airport, b.c.List.Dir})
+		all = append(all, &revocations{b.store, b.c.Update.Airport}, &lists{b.store, b.c.Update.Airport, b.c.List.Dir, b.trusted})
 	}
 	return all
 }

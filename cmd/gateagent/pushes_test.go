@@ -68,7 +68,7 @@ func newPushWorld(t *testing.T) *pushWorld {
 // start builds the parts that take pushes and runs them until stop.
 func (w *pushWorld) start() (stop func()) {
 	w.t.Helper()
-	w.tasks = nil
+	w.tasks, w.updates, w.store = nil, nil, nil
 	ctx, cancel := context.WithCancel(w.t.Context())
 	if err := w.list(ctx); err != nil {
 		w.t.Fatal(err)
@@ -94,15 +94,20 @@ func passenger(n int) allowlist.Document {
 	return allowlist.Document{Issuer: "VNM", Type: "ID", Number: fmt.Sprintf("%012d", 79_090_000_000+n)}
 }
 
-// publishList builds a version and publishes statement, table or delta.
-func (w *pushWorld) publishList(version uint64, passengers int, whole bool) {
+// built is a list.
+type built struct {
+	dir, table string
+	statement  []byte
+}
+
+// build builds a version, whole or on the one before.
+func (w *pushWorld) build(version uint64, passengers int) built {
+	return w.buildOn(nil, version, passengers)
+}
+
+func (w *pushWorld) buildOn(base *allowlist.Table, version uint64, passengers int) built {
 	w.t.Helper()
-	cfg := allowlist.BuildConfig{Secret: w.secret, Key: w.key, Version: version, Airport: "SGN", Revoked: 0, Issued: w.now, Expires: w.now.Add(72 * time.Hour)}
-	public := []ed25519.PublicKey{w.key.Public().(ed25519.PublicKey)}
-	if !whole {
-		cfg.Base = must[*allowlist.Table](w.t)(allowlist.Open(w.tables[version-1], public, w.secret))
-		defer cfg.Base.Close()
-	}
+	cfg := allowlist.BuildConfig{Secret: w.secret, Key: w.key, Version: version, Airport: "SGN", Base: base, Issued: w.now, Expires: w.now.Add(72 * time.Hour)}
 	dir := filepath.Join(w.t.TempDir(), "list")
 	b := must[*allowlist.Builder](w.t)(allowlist.NewBuilder(w.t.Context(), dir, cfg))
 	defer b.Close()
@@ -115,16 +120,31 @@ func (w *pushWorld) publishList(version uint64, passengers int, whole bool) {
 	}
 	must[allowlist.Summary](w.t)(b.Finish(w.t.Context()))
 	w.tables[version] = dir
-	st := must[allowlist.Statement](w.t)(allowlist.VerifyStatement(must[[]byte](w.t)(os.ReadFile(filepath.Join(dir, allowlist.StatementFile))), public))
-	w.add(wire.ListPath("SGN"), wire.KindList, version, 0, st.Marshal())
+	st := must[allowlist.Statement](w.t)(allowlist.VerifyStatement(must[[]byte](w.t)(os.ReadFile(filepath.Join(dir, allowlist.StatementFile))), w.public()))
+	return built{dir, filepath.Join(dir, allowlist.TableFile), st.Marshal()}
+}
+
+func (w *pushWorld) public() []ed25519.PublicKey {
+	return []ed25519.PublicKey{w.key.Public().(ed25519.PublicKey)}
+}
+
+// publishList builds a version and publishes statement, table or delta.
+func (w *pushWorld) publishList(version uint64, passengers int, whole bool) {
+	w.t.Helper()
 	if whole {
-		w.add(wire.TablePath("SGN", version), wire.KindTable, version, 0, must[[]byte](w.t)(os.ReadFile(filepath.Join(dir, allowlist.TableFile))))
+		l := w.build(version, passengers)
+		w.add(wire.ListPath("SGN"), wire.KindList, version, 0, l.statement)
+		w.add(wire.TablePath("SGN", version), wire.KindTable, version, 0, must[[]byte](w.t)(os.ReadFile(l.table)))
 		return
 	}
-	next := must[*allowlist.Table](w.t)(allowlist.Open(dir, public, w.secret))
+	base := must[*allowlist.Table](w.t)(allowlist.Open(w.tables[version-1], w.public(), w.secret))
+	defer base.Close()
+	l := w.buildOn(base, version, passengers)
+	w.add(wire.ListPath("SGN"), wire.KindList, version, 0, l.statement)
+	next := must[*allowlist.Table](w.t)(allowlist.Open(l.dir, w.public(), w.secret))
 	defer next.Close()
 	var delta bytes.Buffer
-	must[allowlist.DeltaSummary](w.t)(allowlist.Diff(w.t.Context(), cfg.Base, next, &delta))
+	must[allowlist.DeltaSummary](w.t)(allowlist.Diff(w.t.Context(), base, next, &delta))
 	w.add(wire.DeltaPath("SGN", version-1, version), wire.KindDelta, version, version-1, delta.Bytes())
 }
 
@@ -198,7 +218,6 @@ func TestPushedList(t *testing.T) {
 	stop()
 
 	w.c.Update.Mirrors = nil
-	w.store = nil
 	stop = w.start()
 	defer stop()
 	if got := w.ask(3); got.Code != gate.CodeListRevoked {

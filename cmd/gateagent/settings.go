@@ -116,7 +116,7 @@ func (b *builder) awaitNobody(ctx context.Context) {
 	defer tick.Stop()
 	for {
 		switch b.status.stage() {
-		case gate.StageIdle, gate.StageOutOfOrder, gate.StageNeedScan, "":
+		case gate.StageIdle, gate.StageOutOfOrder, gate.StageClosed, gate.StageNeedScan, "":
 			return
 		}
 		select {

@@ -26,13 +26,14 @@ func updateCommand() *cobra.Command {
 
   gatectl update status --state /var/lib/gateagent
   gatectl update import /media/stick --state /var/lib/gateagent
+  gatectl update rollback --state /var/lib/gateagent
 
 The repository on a stick is proven like one behind a mirror: whoever carries
 it is trusted with nothing.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(updateImportCommand(), updateStatusCommand())
+	cmd.AddCommand(updateImportCommand(), updateStatusCommand(), updateRollbackCommand())
 	return cmd
 }
 
@@ -72,6 +73,41 @@ func updateImportCommand() *cobra.Command {
 	cmd.Flags().StringVar(&state, "state", "/var/lib/gateagent", "the agent's state folder")
 	cmd.Flags().DurationVar(&patience, "wait", time.Minute, "how long to wait for the agent")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+const updateRollbackHelp = `Put the list in force that was so before the newest, which turns out to be
+wrong: too short, or made from the wrong flights. The list that is given up
+never comes in again, only one with a higher version; publish that next.
+
+Refused where the kiosk keeps no previous list, where that has expired, and
+where the keys that signed it no longer count. Who was revoked stays so; who
+was taken off by the newer list alone is on the list again.`
+
+// updateRollbackCommand is `gatectl update rollback`.
+func updateRollbackCommand() *cobra.Command {
+	var state string
+	var patience time.Duration
+	cmd := &cobra.Command{
+		Use:   "rollback --state DIR",
+		Short: "Have the kiosk go back to the list before the newest",
+		Long:  updateRollbackHelp,
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx, cancel := context.WithTimeout(cmd.Context(), patience)
+			defer cancel()
+			v, err := update.Return(ctx, filepath.Join(state, updateFolder))
+			if err == nil && !v.Taken {
+				err = errors.New(v.Problem)
+			}
+			if err != nil {
+				return fmt.Errorf("update rollback: %w", err)
+			}
+			return showUpdate(cmd.OutOrStdout(), v.Status)
+		},
+	}
+	cmd.Flags().StringVar(&state, "state", "/var/lib/gateagent", "the agent's state folder")
+	cmd.Flags().DurationVar(&patience, "wait", time.Minute, "how long to wait for the agent")
 	return cmd
 }
 

@@ -102,8 +102,9 @@ func (s *Store) ApplyDelta(ctx context.Context, statement []byte, delta string, 
 }
 
 // Rollback takes the previous list into force again, and never again the one
-// that was: only a higher version than that comes in afterwards. For staff whose
-// newest list turns out to be wrong.
+// that was: only a higher version than that comes in afterwards. A previous list
+// that has expired, or for which nobody vouches any more, is refused, and who
+// was revoked stays so. For staff whose newest list turns out to be wrong.
 func (s *Store) Rollback(at gate.TrustedTime) error {
 	s.loading.Lock()
 	defer s.loading.Unlock()
@@ -111,7 +112,7 @@ func (s *Store) Rollback(at gate.TrustedTime) error {
 	if had.Previous == nil {
 		return errors.New("roll list back: the kiosk holds no previous list; push a corrected one with a higher version")
 	}
-	table, err := s.openFolder(had.Previous.path(s.dir), *had.Previous)
+	table, err := s.openProven(*had.Previous)
 	if err != nil {
 		return fmt.Errorf("roll list back: %w", err)
 	}

@@ -30,7 +30,8 @@ type Options struct {
 	// Keep keeps a secret that came as a file, for Secret to give: it then never
 	// lies beside a list, and one that does is taken away. Nil: it lies there.
 	Keep func(*GenerationSecret) error
-	// Prove is asked about the statement in force at start, when it carries no
+	// Prove is asked about the statement in force at start, and about the
+	// previous one before the store goes back to it, when it carries no
 	// signature of its own: whether the update repository's metadata still
 	// vouches for it. Nil: the store's mark alone does.
 	Prove func(statement []byte) error
@@ -90,7 +91,7 @@ func OpenStore(dir string, opts Options) (*Store, error) {
 	if s.mark.none() {
 		return s, nil
 	}
-	table, err := s.openMarked()
+	table, err := s.openProven(s.mark.listID)
 	if err != nil {
 		if s.problem = err.Error(); errors.Is(err, ErrDamaged) {
 			s.code = gate.CodeListDamaged
@@ -102,9 +103,9 @@ func OpenStore(dir string, opts Options) (*Store, error) {
 	return s, s.sweep() // not before: a damaged mark must cost no list
 }
 
-// openMarked opens the list that was in force last.
-func (s *Store) openMarked() (*Table, error) {
-	table, err := s.openFolder(s.mark.path(s.dir), s.mark.listID)
+// openProven opens a list of the store whose statement counts today.
+func (s *Store) openProven(id listID) (*Table, error) {
+	table, err := s.openFolder(id.path(s.dir), id)
 	if err == nil && s.opts.Prove != nil && table.st.KeyID == [8]byte{} {
 		if err = s.opts.Prove(table.st.Marshal()); err != nil {
 			err = errors.Join(fmt.Errorf("%w: the update repository does not vouch for it: %w", ErrUnsigned, err), table.Close())
@@ -118,13 +119,11 @@ func (s *Store) openMarked() (*Table, error) {
 func (s *Store) Reopen() error {
 	s.loading.Lock()
 	defer s.loading.Unlock()
-	s.marking.Lock()
-	none := s.mark.none()
-	s.marking.Unlock()
-	if _, open := s.InForce(); open || none {
+	had := s.marked()
+	if _, open := s.InForce(); open || had.none() {
 		return nil
 	}
-	table, err := s.openMarked()
+	table, err := s.openProven(had.listID)
 	if err != nil {
 		return fmt.Errorf("open the list again: %w", err)
 	}

@@ -22,22 +22,25 @@ import (
 type Central struct {
 	bin, dir     string
 	broker, http string // addresses
+	updates      string // address where kiosks fetch, with a repository
+	repo         *Repository
 	program      *Program
 	client       *http.Client
 	token        string
 }
 
 // NewCentral starts central with its state in dir and waits until it is
-// ready. bin is the folder of the programs.
-func NewCentral(ctx context.Context, bin, dir string) (*Central, error) {
+// ready. bin is the folder of the programs. repo is what it keeps and serves;
+// nil: nothing.
+func NewCentral(ctx context.Context, bin, dir string, repo *Repository) (*Central, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	ports, err := freePorts(2)
+	ports, err := freePorts(3)
 	if err != nil {
 		return nil, err
 	}
-	c := &Central{bin: bin, dir: dir, broker: ports[0], http: ports[1]}
+	c := &Central{bin: bin, dir: dir, broker: ports[0], http: ports[1], updates: ports[2], repo: repo}
 	if err := c.Start(ctx); err != nil {
 		return c, err
 	}
@@ -62,9 +65,11 @@ func freePorts(n int) ([]string, error) {
 
 // Start starts a stopped central again and waits until it is ready.
 func (c *Central) Start(ctx context.Context) error {
-	p, err := Start(Command{Name: "gatecentral", LogFile: c.dir + ".log", Args: []string{
-		filepath.Join(c.bin, "gatecentral"), "run", "--state", c.dir, "--mqtt", c.broker, "--http", c.http,
-	}})
+	args := []string{filepath.Join(c.bin, "gatecentral"), "run", "--state", c.dir, "--mqtt", c.broker, "--http", c.http}
+	if c.repo != nil {
+		args = append(args, c.repo.Keep(c.updates)...)
+	}
+	p, err := Start(Command{Name: "gatecentral", LogFile: c.dir + ".log", Args: args})
 	if err != nil {
 		return err
 	}
@@ -81,6 +86,9 @@ func (c *Central) Kill() { c.program.Kill() }
 
 // Dir is central's state folder.
 func (c *Central) Dir() string { return c.dir }
+
+// Mirror is the address from which kiosks take the repository.
+func (c *Central) Mirror() string { return Mirror(c.updates) }
 
 // Program is the running process.
 func (c *Central) Program() *Program { return c.program }

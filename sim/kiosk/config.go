@@ -50,6 +50,7 @@ $KEYS
 
 [uplink]
 off = $OFF
+$UPDATE
 
 [web]
 listen = "$LISTEN"
@@ -69,8 +70,13 @@ func (k *Kiosk) config() string {
 	if k.o.Central == nil {
 		keys = fmt.Sprintf("keys = ['%s']", k.Path("keys/signing.pub"))
 	}
+	update := ""
+	if k.o.Pushed {
+		c := k.o.Central
+		update = fmt.Sprintf("[update]\nroot = '%s'\nairport = %q\nmirrors = [%q]", c.repo.Root(), c.repo.Airport, c.Mirror())
+	}
 	return strings.NewReplacer(
-		"$GATE", k.Gate(), "$DIR", k.o.Dir, "$READER", reader, "$TRUST", k.o.Trust, "$KEYS", keys,
+		"$UPDATE", update, "$GATE", k.Gate(), "$DIR", k.o.Dir, "$READER", reader, "$TRUST", k.o.Trust, "$KEYS", keys,
 		"$OFF", fmt.Sprint(k.o.Central == nil), "$LISTEN", k.listen, "$OPERATOR", Operator,
 		"$PIN", passhash.Hash([]byte(pin)), "$CARD", k.o.Card.String(), "$OUTCOME", k.o.Outcome.String(),
 	).Replace(template)

@@ -27,6 +27,9 @@ type Options struct {
 	Central *Central
 	// Listed are on the allowlist, version 1, for a day.
 	Listed []*doc.Document
+	// Pushed: lists come by central's repository, and only their secret by
+	// hand.
+	Pushed bool
 	// Relay describes the gate's output; nil is a board at which everybody
 	// admitted walks through, and so is a zero AutoPass.
 	Relay *port.RelayOptions

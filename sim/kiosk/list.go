@@ -20,13 +20,32 @@ type ListOptions struct {
 	Valid   time.Duration // from Issued; 0: a day
 }
 
-// PushList builds a list and copies it to where the kiosk looks for it.
+// PushList builds a list and copies it to where the kiosk looks for it, or
+// publishes it.
 func (k *Kiosk) PushList(ctx context.Context, o ListOptions) error {
 	dir, err := k.BuildList(ctx, o)
 	if err != nil {
 		return err
 	}
-	return k.Deliver(dir)
+	if !k.o.Pushed {
+		return k.Deliver(dir)
+	}
+	if err := k.deliver(filepath.Join(dir, listSecret)); err != nil {
+		return err
+	}
+	return k.o.Central.repo.PublishList(ctx, dir)
+}
+
+// listSecret is the name of the file with the secret of a list's generation.
+const listSecret = "list.key"
+
+// Revoke takes documents off the list, and publishes that.
+func (k *Kiosk) Revoke(ctx context.Context, documents ...*doc.Document) error {
+	r := k.o.Central.repo
+	if err := r.Revoke(ctx, k.Path("keys/generation-1.secret"), documents...); err != nil {
+		return err
+	}
+	return r.PublishRevocations(ctx)
 }
 
 // BuildList builds and signs a list and gives its folder.
@@ -81,17 +100,22 @@ func (k *Kiosk) Deliver(dir string) error {
 		return err
 	}
 	for _, f := range files {
-		data, err := os.ReadFile(filepath.Join(dir, f.Name()))
-		if err != nil {
-			return err
-		}
-		temp := filepath.Join(k.Incoming(), "."+f.Name())
-		if err := os.WriteFile(temp, data, 0o600); err != nil {
-			return err
-		}
-		if err := os.Rename(temp, filepath.Join(k.Incoming(), f.Name())); err != nil {
+		if err := k.deliver(filepath.Join(dir, f.Name())); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func (k *Kiosk) deliver(file string) error {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	name := filepath.Base(file)
+	temp := filepath.Join(k.Incoming(), "."+name)
+	if err := os.WriteFile(temp, data, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(temp, filepath.Join(k.Incoming(), name))
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -205,11 +206,16 @@ func (p *Program) tail() string {
 
 // Run runs a program to its end and gives its standard output.
 func Run(ctx context.Context, program string, args ...string) ([]byte, error) {
+	return RunOn(ctx, nil, program, args...)
+}
+
+// RunOn is Run with a standard input; nil is an empty one.
+func RunOn(ctx context.Context, in io.Reader, program string, args ...string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, toolWithin)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program, args...)
 	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
+	cmd.Stdin, cmd.Stderr = in, &stderr
 	out, err := cmd.Output()
 	if err != nil {
 		return nil, fmt.Errorf("%s %s: %w: %s", filepath.Base(program), strings.Join(args, " "), err, bytes.TrimSpace(stderr.Bytes()))

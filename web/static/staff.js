@@ -3,7 +3,7 @@
 // referrals that a named operator resolves.
 const $ = (id) => document.getElementById(id);
 const marks = { failed: "✗", aborted: "!", undetermined: "?", not_supported: "–", successful: "✓" };
-const stages = { idle: "waiting for a traveller", need_card: "waiting for the document", need_scan: "waiting for a scan", rescan: "scan unreadable, asked again", reading: "reading", admitted: "admitted, gate open", see_staff: "sent to staff", try_again: "asked to try again", out_of_order: "out of order", help_coming: "help is coming" };
+const stages = { idle: "waiting for a traveller", need_card: "waiting for the document", need_scan: "waiting for a scan", rescan: "scan unreadable, asked again", reading: "reading", admitted: "admitted, gate open", see_staff: "sent to staff", try_again: "asked to try again", out_of_order: "out of order", closed: "closed", help_coming: "help is coming" };
 const steps = [["access", "Access"], ["sod", "Security object"], ["chip", "Chip proof"], ["dg1", "Data"], ["dg2", "Portrait"], ["decided", "Decision"]];
 let about = { codes: {}, reasons: [] }, source;
 
@@ -40,6 +40,8 @@ async function start() {
   about = await r.json();
   document.body.className = ""; $("login").hidden = true; $("app").hidden = false;
   $("operator").textContent = about.operator;
+  const m = about.message || {}, said = [m.vi, m.en].filter((x) => x);
+  $("message").hidden = !said.length; $("message").textContent = said.join(" · ");
   source = new EventSource("/staff/events");
   source.onmessage = (e) => draw(JSON.parse(e.data));
   source.onerror = async () => {
@@ -53,8 +55,8 @@ function vital(name, value, cls) { const d = el("div"); d.append(el("dt", "", na
 function draw(v) {
   document.title = v.gate + " · staff";
   $("gate").textContent = v.gate;
-  $("stage").textContent = stages[v.stage] || v.stage;
-  $("stage").className = "chip " + (v.stage === "out_of_order" ? "refer" : v.stage === "admitted" ? "admit" : "");
+  $("stage").textContent = (stages[v.stage] || v.stage) + (v.stage === "closed" && v.opens ? ", opens " + new Date(v.opens).toLocaleString() : "");
+  $("stage").className = "chip " + (v.stage === "out_of_order" || v.stage === "closed" ? "refer" : v.stage === "admitted" ? "admit" : "");
   const l = v.list_status, expired = l.Present && new Date(l.Expires) < new Date();
   $("vitals").replaceChildren(
     vital("central", v.uplink_up ? "connected" : "not connected", v.uplink_up ? "" : "warn"),

@@ -11,9 +11,12 @@ const words = {
   see_staff: ["Mời quý khách gặp nhân viên", "Please see our staff"],
   help_coming: ["Nhân viên đang đến giúp", "Somebody is coming to help you"],
   try_again: ["Vui lòng thử lại", "Please try again"],
+  closed: ["Cửa đang đóng", "This gate is closed"],
   out_of_order: ["Mời quý khách dùng cửa khác", "Please use another gate"],
   wait: ["Xin chờ", "Please wait"],
 };
+// Where to go, where the operator says nothing of it.
+const elsewhere = { vi: "Mời quý khách dùng cửa khác", en: "Please use another gate" };
 // What the camera wants of the traveller; never how well it goes.
 const hints = {
   "": ["Nhìn vào khung hình", "Look into the oval"],
@@ -34,6 +37,15 @@ const almost = ["Xin chờ một chút", "One moment, please"];
 const faceStages = ["need_card", "need_scan", "reading"];
 const steps = ["access", "sod", "chip", "dg1", "dg2"];
 const body = document.body, vi = document.getElementById("vi"), en = document.getElementById("en");
+
+// The operator's own words, and when a closed gate opens. Whatever they hold is
+// shown as plain text.
+const say = document.querySelector(".say").children;
+function own(stage, words, opens) {
+  const w = words || (stage === "closed" ? elsewhere : { vi: "", en: "" });
+  say[0].textContent = w.vi; say[1].textContent = w.en;
+  say[2].textContent = opens ? `Mở cửa lúc ${opens} · Opens at ${opens}` : "";
+}
 
 function show(stage, step, face, hint, glow) {
   const w = words[stage] || words.wait;
@@ -64,15 +76,15 @@ function connect() {
   if (source) source.close();
   heard = Date.now();
   source = new EventSource("/events");
-  source.onmessage = (e) => { heard = Date.now(); const v = JSON.parse(e.data); show(v.stage, v.step, v.face, v.hint, v.glow); };
+  source.onmessage = (e) => { heard = Date.now(); const v = JSON.parse(e.data); own(v.stage, v.say, v.opens); show(v.stage, v.step, v.face, v.hint, v.glow); };
   source.onopen = () => { heard = Date.now(); };
-  source.onerror = () => { show("wait"); };
+  source.onerror = () => { own("wait"); show("wait"); };
 }
 // Comments keep the connection but do not reach this page, so the state of
 // the stream is what counts.
 setInterval(() => {
   if (source.readyState === EventSource.OPEN) heard = Date.now();
-  else if (Date.now() - heard > silence) { show("out_of_order"); connect(); }
+  else if (Date.now() - heard > silence) { own("out_of_order"); show("out_of_order"); connect(); }
 }, 2000);
 
 document.getElementById("help").addEventListener("click", async (e) => {
