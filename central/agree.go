@@ -54,11 +54,13 @@ type word struct {
 func (r *roots) compare(live []store.Live, now time.Time) []store.Alarm {
 	words, newest := map[string][]word{}, uint64(0)
 	at := map[string]uint64{} // timestamp by kiosk
+	var out []store.Alarm
 	for _, l := range live {
 		st, err := wire.DecodeStatus(l.Status)
 		if err != nil || !l.Up || now.Sub(l.Heard) > heardLately {
 			continue
 		}
+		out = r.refused(out, l.Kiosk, st.Notices, now)
 		for _, in := range st.Update {
 			if in.Role == wire.RoleSettings {
 				continue // they may differ from kiosk to kiosk
@@ -70,7 +72,6 @@ func (r *roots) compare(live []store.Live, now time.Time) []store.Alarm {
 			}
 		}
 	}
-	var out []store.Alarm
 	for _, key := range slices.Sorted(maps.Keys(words)) {
 		out = append(out, r.differing(key, words[key], now)...)
 	}
@@ -119,12 +120,27 @@ func (r *roots) lagging(at map[string]uint64, newest uint64, now time.Time) (out
 	return out
 }
 
+// refused takes up what a kiosk refused for a reason that somebody must look
+// at: an attack, or what was pushed and the lane did not come back with.
+func (r *roots) refused(out []store.Alarm, kiosk string, notices []wire.Notice, now time.Time) []store.Alarm {
+	for _, n := range notices {
+		if n.Source == wire.NoticeUpdateAlarm && n.Level == "fault" {
+			out = r.raiseAs(out, store.AlarmPushed, kiosk, n.Text, now)
+		}
+	}
+	return out
+}
+
 // raise adds an alarm unless the same was raised lately.
 func (r *roots) raise(out []store.Alarm, kiosk, text string, now time.Time) []store.Alarm {
+	return r.raiseAs(out, store.AlarmDisagree, kiosk, text, now)
+}
+
+func (r *roots) raiseAs(out []store.Alarm, kind, kiosk, text string, now time.Time) []store.Alarm {
 	if now.Sub(r.told[kiosk+text]) < repeatAlarm {
 		return out
 	}
 	maps.DeleteFunc(r.told, func(_ string, at time.Time) bool { return now.Sub(at) > repeatAlarm })
 	r.told[kiosk+text] = now
-	return append(out, store.Alarm{Kiosk: kiosk, Kind: store.AlarmDisagree, Text: text, First: now})
+	return append(out, store.Alarm{Kiosk: kiosk, Kind: kind, Text: text, First: now})
 }

@@ -56,3 +56,26 @@ func TestKiosksAgree(t *testing.T) {
 		}
 	}
 }
+
+// What a kiosk refused as an attack, or as something its lane did not come back
+// with, is central's alarm, too; what it only could not do yet is not.
+func TestRefusedPushIsAlarm(t *testing.T) {
+	now := time.Date(2026, 11, 22, 8, 0, 0, 0, time.UTC)
+	s := wire.Status{V: wire.StatusVersion, At: now, Notices: []wire.Notice{
+		{Level: "warning", Source: "update", Text: "no mirror"}, {Level: "fault", Source: wire.NoticeUpdateAlarm, Text: "settings: did not come back"},
+	}}
+	b, err := s.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := newRoots()
+	for i, want := range []string{"[{a pushed settings: did not come back}]", "[]"} {
+		var got []string
+		for _, a := range r.compare([]store.Live{{Kiosk: "a", Up: true, Heard: now, Status: b}}, now) {
+			got = append(got, fmt.Sprintf("{%s %s %s}", a.Kiosk, a.Kind, a.Text))
+		}
+		if fmt.Sprint(got) != want {
+			t.Errorf("look %d: %v, want %s", i, got, want)
+		}
+	}
+}

@@ -38,6 +38,7 @@ type view struct {
 	Passage string           `json:"passage"`
 	Help    bool             `json:"help"`
 	FaceOff bool             `json:"face_off"`
+	Policy  string           `json:"policy"`
 	Timing  map[string]int64 `json:"timing_ms"`
 	Open    []struct {
 		Tx      string      `json:"tx"`

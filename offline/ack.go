@@ -53,13 +53,15 @@ func (o *Outbox) readAfter(ctx context.Context, after uint64, maxEntries, maxByt
 		return nil, err
 	}
 	defer rows.Close()
-	var out []wire.Entry
+	out := make([]wire.Entry, 0, min(maxEntries, wire.MaxBatchEntries))
+	var room pieces
 	for rows.Next() {
 		var e wire.Entry
-		var chain []byte
-		if err := rows.Scan(&e.Number, &e.Prev, &e.Hash, &chain, &e.Body); err != nil {
+		var prev, hash, chain, body sql.RawBytes // the driver's memory, until the next row
+		if err := rows.Scan(&e.Number, &prev, &hash, &chain, &body); err != nil {
 			return nil, err
 		}
+		e.Prev, e.Hash, e.Body = room.keep(prev), room.keep(hash), room.keep(body)
 		if e.Number != after+uint64(len(out))+1 {
 			if after < o.head.acked {
 				return nil, fmt.Errorf("%w: asked from %d, kept from %d", ErrGone, after+1, e.Number)
@@ -77,6 +79,27 @@ func (o *Outbox) readAfter(ctx context.Context, after uint64, maxEntries, maxByt
 		out = append(out, e)
 	}
 	return out, rows.Err()
+}
+
+// piece is how much memory is taken at a time for what is read.
+const piece = 32 << 10
+
+// pieces keeps many small things in a few pieces of memory: a queue is read by
+// the hundred thousand rows.
+type pieces struct{ free []byte }
+
+// keep copies b.
+func (p *pieces) keep(b []byte) []byte {
+	if b == nil {
+		return nil
+	}
+	if len(p.free) < len(b) {
+		p.free = make([]byte, max(piece, len(b)))
+	}
+	out := p.free[:len(b):len(b)]
+	p.free = p.free[len(b):]
+	copy(out, b)
+	return out
 }
 
 // Acknowledge takes central's word that everything up to a number is on its

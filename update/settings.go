@@ -5,25 +5,21 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
-	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"slices"
 
 	"gateagent/gate/wire"
-	"gateagent/internal/durable"
 )
 
-// Bounds of settings.
+// maxSettings bounds each file of settings.
+const maxSettings = 256 << 10
+
+// Names of pushed settings.
 const (
-	maxSettings  = 256 << 10
-	maxRefused   = 20 // settings that are remembered for not having come up
-	settingsFile = "state"
-	settingsEnd  = ".toml"
-	fleetName    = "fleet"
+	settingsEnd = ".toml"
+	fleetName   = "fleet"
 )
 
 // Piece is one file of pushed settings.
@@ -49,12 +45,8 @@ type Settings struct {
 	Log     *slog.Logger
 }
 
-// settingsState is what must survive. A trial is begun before it is used.
-type settingsState struct {
-	Good    []Piece  `json:"good"`
-	Trial   []Piece  `json:"trial"`
-	Tried   bool     `json:"tried"`             // the trial has begun
-	Refused []string `json:"refused,omitempty"` // digests of what did not come up
+func (s *Settings) trials() trials[[]Piece] {
+	return trials[[]Piece]{dir: s.Dir, what: "settings", id: piecesID, log: s.Log}
 }
 
 // Role is the one of settings.
@@ -62,7 +54,7 @@ func (s *Settings) Role() string { return wire.RoleSettings }
 
 // Apply puts settings on trial, where they are new.
 func (s *Settings) Apply(ctx context.Context, p Push) (InForce, error) {
-	st, err := s.read()
+	st, err := s.trials().read()
 	if err != nil {
 		return InForce{}, err
 	}
@@ -78,20 +70,22 @@ func (s *Settings) Apply(ctx context.Context, p Push) (InForce, error) {
 	switch {
 	case id == piecesID(st.Good):
 		return in, nil
-	case slices.Contains(st.Refused, id):
-		return InForce{}, fmt.Errorf("%w: settings %s were tried and the lane did not come back with them; push corrected ones", ErrFinal, id)
-	case st.Trial != nil && id == piecesID(st.Trial):
-		s.Restart()
+	case st.refused(id):
+		return InForce{}, fmt.Errorf("%w: settings %s; the last good ones are in force; push corrected ones", ErrTrial, id)
+	case st.Trial != nil && id == piecesID(*st.Trial):
+		if !st.Tried {
+			s.Restart()
+		}
 		return in, nil
 	}
 	if err := s.Check(pieces); err != nil {
 		return InForce{}, fmt.Errorf("%w: %w", ErrFinal, err)
 	}
-	st.Trial, st.Tried = pieces, false
-	if st.Trial == nil {
-		st.Trial = []Piece{}
+	st.Trial, st.Tried = &pieces, false
+	if pieces == nil {
+		st.Trial = &[]Piece{} // none, which is not nothing
 	}
-	if err := s.write(st); err != nil {
+	if err := s.trials().write(st); err != nil {
 		return InForce{}, err
 	}
 	s.Log.Info("settings are tried at the next start, when nobody is at the gate", "settings", id)
@@ -152,61 +146,7 @@ func piecesID(pieces []Piece) string {
 // Begin gives the settings to start with, and whether they are on trial. A
 // trial that has begun before and was never confirmed is over: the last good
 // ones come back.
-func (s *Settings) Begin() (pieces []Piece, trial bool, err error) {
-	st, err := s.read()
-	if err != nil {
-		return nil, false, err
-	}
-	switch {
-	case st.Trial == nil:
-		return st.Good, false, nil
-	case st.Tried:
-		id := piecesID(st.Trial)
-		s.Log.Error("the lane did not come back with new settings; the last good ones are in force again", "settings", id)
-		st.Refused = append(st.Refused, id)
-		st.Refused = st.Refused[max(0, len(st.Refused)-maxRefused):]
-		st.Trial, st.Tried = nil, false
-		return st.Good, false, s.write(st)
-	}
-	st.Tried = true
-	return st.Trial, true, s.write(st)
-}
+func (s *Settings) Begin() (pieces []Piece, trial bool, err error) { return s.trials().begin() }
 
 // Confirm makes the settings on trial the good ones: the lane is ready.
-func (s *Settings) Confirm() error {
-	st, err := s.read()
-	if err != nil || st.Trial == nil || !st.Tried {
-		return err
-	}
-	st.Good, st.Trial, st.Tried = st.Trial, nil, false
-	s.Log.Info("settings in force", "settings", piecesID(st.Good))
-	return s.write(st)
-}
-
-// read gives nothing where the folder is new, or damaged: the kiosk's own
-// configuration is complete without.
-func (s *Settings) read() (st settingsState, err error) {
-	b, err := readAtMost(filepath.Join(s.Dir, settingsFile), 4*maxSettings)
-	if errors.Is(err, fs.ErrNotExist) {
-		return st, nil
-	}
-	if err == nil {
-		err = unsum(b, &st)
-	}
-	if errors.Is(err, ErrDamaged) {
-		s.Log.Error("pushed settings are damaged on the disk; the kiosk's own configuration counts until they come again", "folder", s.Dir)
-		return settingsState{}, nil
-	}
-	return st, err
-}
-
-func (s *Settings) write(st settingsState) error {
-	if err := os.MkdirAll(s.Dir, 0o700); err != nil {
-		return err
-	}
-	b, err := withSum(st)
-	if err != nil {
-		return err
-	}
-	return durable.WriteFile(filepath.Join(s.Dir, settingsFile), b, 0o600)
-}
+func (s *Settings) Confirm() error { return s.trials().confirm() }

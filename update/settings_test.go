@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
+	"gateagent/gate"
 	"gateagent/gate/wire"
 )
 
@@ -77,18 +79,24 @@ func TestSettings(t *testing.T) {
 	k.Updater.roles = newState().roles
 	ok(t, k.look(Folder(r.dir))) // the same push again
 	begins("fleet=one", false)
-	if n := fmt.Sprint(k.Notices()); !strings.Contains(n, "did not come back") {
-		t.Errorf("staff see %s", n)
+	alarm := func(n gate.Notice) bool {
+		return n.Source == wire.NoticeUpdateAlarm && n.Level == "fault" && strings.Contains(n.Text, "did not come back")
+	}
+	if !slices.ContainsFunc(k.Notices(), alarm) {
+		t.Errorf("staff see %v", k.Notices())
 	}
 	if InShare(s.Kiosk, Target{Path: "settings/fleet.toml", Target: wire.Target{Canary: 1}}) {
 		t.Fatal("choose another kiosk for this test")
 	}
 	push(4, "canary", 1)
 	begins("fleet=one", false)
+	if slices.ContainsFunc(k.Notices(), alarm) {
+		t.Errorf("staff still see %v", k.Notices())
+	}
 	push(5, "canary", 100)
 	begins("fleet=canary", true)
 	ok(t, s.Confirm())
-	ok(t, flip(filepath.Join(s.Dir, settingsFile)))
+	ok(t, flip(filepath.Join(s.Dir, trialFile)))
 	begins("", false)
 }
 

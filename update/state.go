@@ -34,6 +34,7 @@ type roleState struct {
 	digest  string // of the targets that were last given to the applier
 	done    bool   // they are in force, or refused for good
 	problem string
+	alarm   bool // the problem is that the lane did not come back
 	in      InForce
 	meta    int64 // version of the role's metadata that the targets are from
 	since   time.Time
@@ -146,6 +147,7 @@ func (u *Updater) applied(role string, meta int64, targets []Target, in InForce,
 	r.digest, r.problem = d, ""
 	if err != nil {
 		r.problem = err.Error()
+		r.alarm = errors.Is(err, ErrTrial)
 		r.done = errors.Is(err, ErrFinal) || attackOf(err) != ""
 		if r.problem != news {
 			u.log.Error("not put in force; what was before stays", "role", role, "err", err)
@@ -248,7 +250,7 @@ func (u *Updater) looked(src Source, err error) {
 // Under these names staff see it.
 const (
 	sourceUpdate = "update"
-	sourceAlarm  = "update alarm" // something was refused that an attack explains
+	sourceAlarm  = "update alarm" // something was refused that must be looked at; wire.NoticeUpdateAlarm
 )
 
 // Notices says what staff should know, most urgent first: alarms, then what
@@ -273,7 +275,10 @@ func (u *Updater) Notices() []gate.Notice {
 		add(sourceUpdate, o.level(), "%s", o.text())
 	}
 	for _, role := range slices.Sorted(maps.Keys(u.roles)) {
-		if p := u.roles[role].problem; p != "" {
+		r := u.roles[role]
+		if p := r.problem; p != "" && r.alarm {
+			add(sourceAlarm, "fault", "%s: %s", role, clip(p))
+		} else if p != "" {
 			add(sourceUpdate, "warning", "%s not put in force: %s", role, clip(p))
 		}
 	}

@@ -82,6 +82,10 @@ type InForce struct {
 // ErrFinal says that trying the same again is in vain.
 var ErrFinal = errors.New("refused for good")
 
+// ErrTrial says that something was tried and the lane did not come back with
+// it.
+var ErrTrial = fmt.Errorf("%w: it was tried and the lane did not come back", ErrFinal)
+
 // targetsOf reads the targets of a role. One that lies outside the role's
 // paths makes the role refused as a whole: a key that signs what is not its
 // own is stolen or misused. unknown names kinds that this release ignores.

@@ -11,7 +11,7 @@ import (
 
 // windowBytes bounds the bytes on their way, and so the memory that a backlog
 // of any size needs.
-const windowBytes = 4 << 20
+const windowBytes = 5 << 20
 
 // confirmLow is how long a number lower than ours must stand before it is
 // taken as central's state and not as a message that was overtaken.

@@ -126,7 +126,7 @@ func New(cfg Config) (*Uplink, error) {
 	orDefault(&cfg.Stable, 30*time.Second)
 	orDefault(&cfg.Look, 5*time.Second)
 	if cfg.Window <= 0 {
-		cfg.Window = 32
+		cfg.Window = 64
 	}
 	routes, all, err := makeRoutes(&cfg)
 	if err != nil {

@@ -97,6 +97,14 @@ func New(cfg Config) (*Server, error) {
 // Addr is the address that the pages are served on.
 func (s *Server) Addr() string { return s.listener.Addr().String() }
 
+// Close gives the port back where Run was never called.
+func (s *Server) Close() error {
+	if err := s.listener.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+		return fmt.Errorf("web: %w", err)
+	}
+	return nil
+}
+
 // Ready is closed once the pages are served.
 func (s *Server) Ready() <-chan struct{} { return s.ready }
 

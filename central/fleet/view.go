@@ -79,6 +79,7 @@ var alarmNames = map[string]string{
 
 	store.AlarmUnreadable: "Results that cannot be opened",
 	store.AlarmDisagree:   "Kiosks disagree",
+	store.AlarmPushed:     "Push refused",
 }
 
 // kioskView is one kiosk in the overview.

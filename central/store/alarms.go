@@ -21,6 +21,9 @@ const (
 	AlarmUnreadable = "unreadable"
 	// AlarmDisagree: kiosks that should have the same in force do not.
 	AlarmDisagree = "disagree"
+	// AlarmPushed: a kiosk refused what was pushed, by an attack or because its
+	// lane did not come back with it.
+	AlarmPushed = "pushed"
 )
 
 // Alarm is something that an operator must see. Alarms of one kiosk and kind

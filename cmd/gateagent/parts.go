@@ -36,32 +36,34 @@ type builder struct {
 	clock *clock.Clock
 	tasks []task
 
-	kiosk    string
-	identity *wire.Identity       // nil without enrolment
-	docKeys  *wire.DocKeyring     // nil without enrolment
-	secrets  *wire.ListSecretRing // nil without enrolment: they lie beside the lists
-	// sealProblem says why the kiosk's own key cannot be used; empty: it can.
-	sealProblem string
-	sealTo      *wire.SealKey // nil: results lie in clear
-	box         *offline.Outbox
-	store       *allowlist.Store
-	judge       *document.Judge
-	reader      *pcsc.Reader
-	scanners    *scanners
-	ports       []*serial.Port
-	gateOut     *barrier.Barrier
-	web         *web.Server
-	pictures    camera.Source // nil without a face policy
-	pageCamera  *camera.Page  // the same, where the browser owns the camera
-	matcher     *face.Matcher
-	noStrict    bool // nobody can pass without chip proof, though the policy names issuers
-	status      *status
-	up          *uplink.Uplink  // nil when off
-	updates     *update.Updater // nil when nothing is taken
-	trustMoved  chan struct{}
-	settings    *update.Settings
-	trial       bool // the settings are on trial
-	theLane     *gate.Lane
+	kiosk      string
+	identity   *wire.Identity   // nil without enrolment
+	docKeys    *wire.DocKeyring // nil without enrolment
+	sealTo     *wire.SealKey    // nil: results lie in clear
+	box        *offline.Outbox
+	store      *allowlist.Store
+	judge      *document.Judge
+	reader     *pcsc.Reader
+	scanners   *scanners
+	ports      []*serial.Port
+	gateOut    *barrier.Barrier
+	web        *web.Server
+	pictures   camera.Source // nil without a face policy
+	pageCamera *camera.Page  // the same, where the browser owns the camera
+	matcher    *face.Matcher
+	noStrict   bool // nobody can pass without chip proof, though the policy names issuers
+	status     *status
+	up         *uplink.Uplink  // nil when off
+	updates    *update.Updater // nil when nothing is taken
+	trustMoved chan struct{}
+	settings   *update.Settings
+	trial      bool     // the settings are on trial
+	before     standing // how the run before left the lane
+	left       standing // how this one does
+	theLane    *gate.Lane
+
+	secrets     *wire.ListSecretRing // nil without enrolment: they lie beside the lists
+	sealProblem string               // why the kiosk's own key cannot be used; empty: it can
 }
 
 func (b *builder) add(name string, run func(context.Context) error, ready <-chan struct{}) {

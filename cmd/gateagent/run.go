@@ -62,15 +62,16 @@ func noCoreDumps() error {
 	return nil
 }
 
-// run builds the parts, wires them and runs them.
-func run(ctx context.Context, c *config.Config, log *slog.Logger, s *update.Settings, trial bool) error {
-	b := &builder{c: c, log: log, clock: newClock(c), trustMoved: make(chan struct{}, 1), settings: s, trial: trial}
+// run builds the parts, wires them and runs them. It gives how it left the
+// lane.
+func run(ctx context.Context, c *config.Config, log *slog.Logger, s *update.Settings, trial bool, before standing) (standing, error) {
+	b := &builder{c: c, log: log, clock: newClock(c), trustMoved: make(chan struct{}, 1), settings: s, trial: trial, before: before}
 	defer b.close()
 	for _, build := range []func(context.Context) error{
 		b.identify, b.outbox, b.timekeeping, b.list, b.devices, b.camera, b.pages, b.faces, b.pushes, b.uplink, b.lane,
 	} {
 		if err := build(ctx); err != nil {
-			return err
+			return before, err
 		}
 	}
 	b.settingsTask(b.tasks)
@@ -78,7 +79,8 @@ func run(ctx context.Context, c *config.Config, log *slog.Logger, s *update.Sett
 	if c.Policy.Face == "off" {
 		log.Warn("the policy compares no face")
 	}
-	return runTasks(ctx, log, b.tasks, b.laneAlive)
+	err := runTasks(ctx, log, b.tasks, b.laneAlive)
+	return b.left, err
 }
 
 // recoverOpen closes what an earlier run left open: admissions whose passage
@@ -114,6 +116,9 @@ func (b *builder) close() {
 	var errs []error
 	if b.store != nil {
 		errs = append(errs, b.store.Close())
+	}
+	if b.web != nil {
+		errs = append(errs, b.web.Close())
 	}
 	if b.box != nil {
 		errs = append(errs, b.box.Close())

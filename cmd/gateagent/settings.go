@@ -29,6 +29,7 @@ const (
 // again whenever other ones are to be tried. A trial that does not become
 // ready ends, and the last good settings come back.
 func runWithSettings(ctx context.Context, path string, first *config.Config, log *slog.Logger) error {
+	var before standing
 	for {
 		s := &update.Settings{Dir: filepath.Join(first.State.Dir, pushedSettings), Airport: first.Update.Airport, Log: log,
 			Check: func(p []update.Piece) error {
@@ -39,7 +40,7 @@ func runWithSettings(ctx context.Context, path string, first *config.Config, log
 		if err != nil {
 			return err
 		}
-		err = run(ctx, c, log, s, trial)
+		before, err = run(ctx, c, log, s, trial, before)
 		switch {
 		case ctx.Err() != nil:
 			return err
@@ -90,10 +91,14 @@ func (b *builder) settingsTask(others []task) {
 		}
 	}
 	b.add("settings", func(ctx context.Context) error {
+		began := time.Now()
 		if err := awaitReady(ctx, others); err != nil || ctx.Err() != nil {
 			return err
 		}
 		if b.trial {
+			if err := b.awaitBack(ctx, readyLimit-time.Since(began)); err != nil || ctx.Err() != nil {
+				return err
+			}
 			if err := b.settings.Confirm(); err != nil {
 				return err
 			}
@@ -102,10 +107,45 @@ func (b *builder) settingsTask(others []task) {
 		case <-ctx.Done():
 			return nil
 		case <-wanted:
+			b.left = b.standing()
 			b.awaitNobody(ctx)
 			return errSettings
 		}
 	}, nil)
+}
+
+// standing is how a run left the lane; the zero value is in order.
+type standing struct{ lane, faces bool } // out of order
+
+func (b *builder) standing() (s standing) {
+	if b.status != nil {
+		s.lane = b.status.stage() == gate.StageOutOfOrder
+	}
+	s.faces = b.matcher != nil && b.matcher.Problem() != nil
+	return s
+}
+
+// awaitBack waits until the lane can serve travellers with what is on trial.
+// What was out of order before is not held against it: a reader without power
+// must not keep good settings away.
+func (b *builder) awaitBack(ctx context.Context, limit time.Duration) error {
+	end := time.NewTimer(limit)
+	defer end.Stop()
+	tick := time.NewTicker(settingsLook)
+	defer tick.Stop()
+	for {
+		now := b.standing()
+		if b.status.stage() != "" && (!now.lane || b.before.lane) && (!now.faces || b.before.faces) {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-end.C:
+			return errors.New("the lane is out of order with what is on trial, and was not before")
+		case <-tick.C:
+		}
+	}
 }
 
 // awaitNobody waits for a moment without a traveller.

@@ -17,7 +17,7 @@ const (
 
 // Versions of the messages.
 const (
-	BatchVersion    = 1
+	BatchVersion    = 2
 	AckVersion      = 1
 	PresenceVersion = 1
 	StatusVersion   = 1
@@ -49,18 +49,23 @@ func (e *Entry) BodyFits() bool {
 	return len(e.Body) == 0 && len(e.Hash) == HashSize || bytes.Equal(e.Hash, BodyHash(e.Body))
 }
 
+// entryFrame is what an entry needs beside its body: the length, and the hash
+// where there is no body.
+const entryFrame = 4 + HashSize
+
 // EncodedSize is an upper bound for the encoded size of an entry whose body
 // has n bytes; senders fill batches by it.
-func EncodedSize(n int) int { return (n+2)/3*4 + 160 }
+func EncodedSize(n int) int { return n + entryFrame }
 
-// batchOverhead bounds the encoded size of a batch without its entries.
+// batchOverhead bounds the encoded size of a batch without its entries, which
+// is its head and the end of that line.
 const batchOverhead = 512
 
 // BatchRoom is what EncodedSize of all entries of one batch may add up to.
 const BatchRoom = MaxBatchBytes - batchOverhead
 
 // Batch is a run of entries of one kiosk and epoch, without gaps, signed by
-// the kiosk.
+// the kiosk. The fields with names make its head; see Encode.
 type Batch struct {
 	V         int     `json:"v"`
 	Kiosk     string  `json:"kiosk"`
@@ -69,8 +74,10 @@ type Batch struct {
 	Last      uint64  `json:"last"`
 	PrevChain []byte  `json:"prev_chain"` // chain hash at First-1
 	Chain     []byte  `json:"chain"`      // chain hash at Last
-	Entries   []Entry `json:"entries"`
+	Entries   []Entry `json:"-"`
 	Sig       []byte  `json:"sig"`
+
+	packed bool // the entries still lack the hashes that follow from their bodies
 }
 
 // NewBatch builds an unsigned batch from entries in order. prev is the chain
@@ -102,6 +109,14 @@ func newBatch(kiosk, epoch string, prev []byte, entries []Entry, bodies bool) (*
 	return b, nil
 }
 
+// unpack adds what an entry does not carry on its way.
+func (e *Entry) unpack(prev []byte) {
+	e.Prev = prev
+	if len(e.Body) > 0 {
+		e.Hash = BodyHash(e.Body)
+	}
+}
+
 // recompute checks the entries, if need be with their bodies, and returns the
 // chain hash at the last.
 func (b *Batch) recompute(bodies bool) ([]byte, error) {
@@ -125,7 +140,9 @@ func (b *Batch) recompute(bodies bool) ([]byte, error) {
 		if len(e.Body) > MaxBody {
 			return nil, fmt.Errorf("%w: entry %d: body of %d bytes, at most %d", ErrFormat, e.Number, len(e.Body), MaxBody)
 		}
-		if bodies && !e.BodyFits() {
+		if b.packed {
+			e.unpack(chain)
+		} else if bodies && !e.BodyFits() {
 			return nil, fmt.Errorf("%w: entry %d: the hash is not its body's", ErrChain, e.Number)
 		}
 		if !bytes.Equal(e.Prev, chain) {
@@ -154,7 +171,8 @@ func (b *Batch) Sign(key ed25519.PrivateKey) error {
 }
 
 // Verify checks version, bounds, the whole chain and the signature of the
-// kiosk whose key is given. The caller compares Kiosk with the topic and
+// kiosk whose key is given; the entries of a decoded batch have their hashes
+// from then on. The caller compares Kiosk with the topic and
 // PrevChain with what it holds for that kiosk and epoch.
 func (b *Batch) Verify(key ed25519.PublicKey) error {
 	if b.V != BatchVersion {
@@ -168,6 +186,7 @@ func (b *Batch) Verify(key ed25519.PublicKey) error {
 	if err != nil {
 		return fmt.Errorf("batch %d to %d: %w", b.First, b.Last, err)
 	}
+	b.packed = false
 	if !bytes.Equal(chain, b.Chain) {
 		return fmt.Errorf("batch %d to %d: %w: the last hash differs", b.First, b.Last, ErrChain)
 	}

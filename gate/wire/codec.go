@@ -70,39 +70,6 @@ func within(what string, b []byte, limit int) ([]byte, error) {
 	return b, nil
 }
 
-// Encode writes the batch as it travels.
-func (b *Batch) Encode() ([]byte, error) {
-	if b.V < 0 || CheckName(b.Kiosk) != nil || CheckEpoch(b.Epoch) != nil {
-		return encode("batch", b, MaxBatchBytes)
-	}
-	room := batchOverhead
-	for i := range b.Entries {
-		room += EncodedSize(len(b.Entries[i].Body))
-	}
-	return within("batch", appendBatch(make([]byte, 0, room), b), MaxBatchBytes)
-}
-
-// DecodeBatch reads a batch within its bounds. Only Verify makes it believable.
-func DecodeBatch(data []byte) (*Batch, error) {
-	b, ok := (*Batch)(nil), false
-	if len(data) <= MaxBatchBytes {
-		b, ok = scanBatch(data)
-	}
-	if !ok {
-		b = new(Batch)
-		if err := decode("batch", data, MaxBatchBytes, b); err != nil {
-			return nil, err
-		}
-	}
-	if b.V != BatchVersion {
-		return nil, fmt.Errorf("batch: %w %d", ErrVersion, b.V)
-	}
-	if len(b.Entries) > MaxBatchEntries {
-		return nil, fmt.Errorf("batch: %w: %d entries, at most %d are read", ErrFormat, len(b.Entries), MaxBatchEntries)
-	}
-	return b, nil
-}
-
 // Encode writes the acknowledgement as it travels.
 func (a *Ack) Encode() ([]byte, error) { return encode("acknowledgement", a, MaxAckBytes) }
 

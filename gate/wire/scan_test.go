@@ -11,7 +11,7 @@ import (
 
 const scanEpoch = "00112233445566778899aabbccddeeff"
 
-func scanSamples(t testing.TB) (batches []*Batch, records [][]byte) {
+func scanSamples(t testing.TB) (records [][]byte) {
 	t.Helper()
 	at := time.Date(2026, 11, 22, 5, 0, 0, 0, time.UTC)
 	base := Record{V: RecordVersion, Tx: scanEpoch, Gate: "Cổng 12", At: at, SinceBoot: 7, BootID: "b", DeleteAt: at.Add(time.Hour)}
@@ -31,45 +31,20 @@ func scanSamples(t testing.TB) (batches []*Batch, records [][]byte) {
 	face.Quality = 1e-9
 	d.CloneUnproven, d.FaceCheck = true, &face
 	unproven.Decision = &d
-	var entries []Entry
-	chain := ChainStart()
-	for i, r := range []Record{decision, refused, passage, resolution, help, unproven} {
+	for _, r := range []Record{decision, refused, passage, resolution, help, unproven} {
 		body, err := r.Encode()
 		if err != nil {
 			t.Fatal(err)
 		}
 		records = append(records, body)
-		e := Entry{Number: uint64(i + 1), Prev: chain, Hash: BodyHash(body), Body: body}
-		if chain, err = ChainNext("k1", scanEpoch, e.Number, chain, e.Hash); err != nil {
-			t.Fatal(err)
-		}
-		entries = append(entries, e)
 	}
-	one := &Batch{V: BatchVersion, Kiosk: "k1", Epoch: scanEpoch, First: 1, Last: 6, PrevChain: ChainStart(), Chain: chain, Entries: entries, Sig: []byte("sig")}
-	expired := *one
-	expired.Entries = append([]Entry(nil), entries...)
-	expired.Entries[2].Body = nil
-	expired.Entries[3].Body = []byte{}
-	bare := &Batch{V: BatchVersion, Kiosk: "k1", Epoch: scanEpoch, Entries: []Entry{}}
-	return []*Batch{one, &expired, bare}, records
+	return records
 }
 
-// What is written is what encoding/json writes, byte for byte, and is read
-// again without it.
+// What this package writes is read without encoding/json, and the same.
 func TestScanReadsWhatIsWritten(t *testing.T) {
 	t.Parallel()
-	batches, records := scanSamples(t)
-	for i, b := range batches {
-		got, err := b.Encode()
-		want, _ := json.Marshal(b)
-		if err != nil || !bytes.Equal(got, want) {
-			t.Errorf("batch %d is written %s, %v; encoding/json writes %s", i, got, err, want)
-		}
-		read, ok := scanBatch(got)
-		if !ok || !reflect.DeepEqual(read, b) {
-			t.Errorf("batch %d is read %+v, %v", i, read, ok)
-		}
-	}
+	records := scanSamples(t)
 	for i, body := range records {
 		r, ok := scanOutline(body)
 		quick := i == 0 || i == 2 || i == 4 // the others have escapes or rules of their own
@@ -79,12 +54,6 @@ func TestScanReadsWhatIsWritten(t *testing.T) {
 		full, err := DecodeRecord(body)
 		if err != nil || ok && !reflect.DeepEqual(r, outline(full)) {
 			t.Errorf("record %d: %+v, %v; want %+v", i, r, err, outline(full))
-		}
-	}
-	for _, bad := range []*Batch{{Kiosk: "a\"b", Epoch: scanEpoch}, {Kiosk: "k1", Epoch: "<"}, {V: -1, Kiosk: "k1", Epoch: scanEpoch}} {
-		got, err := bad.Encode()
-		if want, _ := json.Marshal(bad); err != nil || !bytes.Equal(got, want) {
-			t.Errorf("%s, %v; encoding/json writes %s", got, err, want)
 		}
 	}
 }
@@ -109,12 +78,6 @@ func outline(full *Record) *Record {
 
 // holdScan compares the scanner with encoding/json on any input.
 func holdScan(t *testing.T, data []byte) {
-	if b, ok := scanBatch(data); ok {
-		want := new(Batch)
-		if err := json.Unmarshal(data, want); err != nil || !reflect.DeepEqual(b, want) {
-			t.Fatalf("%q is read as %+v; encoding/json: %+v, %v", data, b, want, err)
-		}
-	}
 	r, ok := scanOutline(data)
 	if !ok {
 		return
@@ -132,15 +95,7 @@ func holdScan(t *testing.T, data []byte) {
 // it alone.
 func TestScanAgainstJSON(t *testing.T) {
 	t.Parallel()
-	batches, records := scanSamples(t)
-	samples := records
-	for _, b := range batches {
-		data, err := b.Encode()
-		if err != nil {
-			t.Fatal(err)
-		}
-		samples = append(samples, data)
-	}
+	samples := scanSamples(t)
 	const alphabet = "{}[]\",:\\0123456789.-eEtfnul =/+AaVKkv\n\r\t\x00\x7f\xc3"
 	random := rand.New(rand.NewPCG(1, 2))
 	for range 2_000 {
@@ -162,39 +117,18 @@ func TestScanAgainstJSON(t *testing.T) {
 
 // FuzzScan does the same with whatever comes.
 func FuzzScan(f *testing.F) {
-	batches, records := scanSamples(f)
-	for _, r := range records {
+	for _, r := range scanSamples(f) {
 		f.Add(r)
-	}
-	for _, b := range batches {
-		data, err := b.Encode()
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add(data)
 	}
 	f.Fuzz(holdScan)
 }
 
-// BenchmarkBatch is one batch written and read again, and its records.
-func BenchmarkBatch(b *testing.B) {
-	batches, records := scanSamples(b)
-	b.Run("batch", func(b *testing.B) {
-		for b.Loop() {
-			data, err := batches[0].Encode()
-			if err != nil {
-				b.Fatal(err)
-			}
-			if _, err := DecodeBatch(data); err != nil {
-				b.Fatal(err)
-			}
+// BenchmarkOutline is one record read.
+func BenchmarkOutline(b *testing.B) {
+	record := scanSamples(b)[0]
+	for b.Loop() {
+		if _, err := DecodeOutline(record); err != nil {
+			b.Fatal(err)
 		}
-	})
-	b.Run("outline", func(b *testing.B) {
-		for b.Loop() {
-			if _, err := DecodeOutline(records[0]); err != nil {
-				b.Fatal(err)
-			}
-		}
-	})
+	}
 }

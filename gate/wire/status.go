@@ -83,6 +83,10 @@ type InForce struct {
 	Issued  time.Time `json:"issued,omitzero"` // of the timestamp: when it was signed
 }
 
+// NoticeUpdateAlarm is the source of notices about what was pushed and must be
+// looked at; central raises its own alarm for each.
+const NoticeUpdateAlarm = "update alarm"
+
 // Notice is one line about a device or a supply.
 type Notice struct {
 	Level  string `json:"level"` // info, warning, fault

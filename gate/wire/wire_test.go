@@ -132,7 +132,7 @@ func TestBatchRefused(t *testing.T) {
 		{"numbers that wrap, signed", func(b *Batch) { b.First, b.Last = 1<<64-2, 0; resign(b) }, pub, ErrFormat},
 		{"number zero, signed", func(b *Batch) { b.First, b.Last = 0, 2; resign(b) }, pub, ErrFormat},
 		{"empty, signed", func(b *Batch) { b.Entries = nil; resign(b) }, pub, ErrFormat},
-		{"other version", func(b *Batch) { b.V = 2 }, pub, ErrVersion},
+		{"other version", func(b *Batch) { b.V = 1 }, pub, ErrVersion},
 		{"zero value", func(b *Batch) { *b = Batch{} }, pub, ErrVersion},
 		{"no signature", func(b *Batch) { b.Sig = nil }, pub, ErrSignature},
 		{"other key", func(*Batch) {}, otherPub, ErrSignature},
@@ -222,7 +222,6 @@ func TestSignaturesStayInTheirDomain(t *testing.T) {
 }
 
 func TestDecodersAreBounded(t *testing.T) {
-	manyEntries := `{"v":1,"entries":[` + strings.TrimSuffix(strings.Repeat(`{},`, MaxBatchEntries+1), ",") + `]}`
 	manyNotices := `{"v":1,"notices":[` + strings.TrimSuffix(strings.Repeat(`{},`, MaxNotices+1), ",") + `]}`
 	dec := map[string]func([]byte) error{
 		"batch":    func(b []byte) error { _, err := DecodeBatch(b); return err },
@@ -245,7 +244,7 @@ func TestDecodersAreBounded(t *testing.T) {
 			"array":         {`[]`, ErrFormat},
 			"null":          {`null`, ErrVersion},
 			"no version":    {`{}`, ErrVersion},
-			"new version":   {`{"v":2}`, ErrVersion},
+			"new version":   {`{"v":9}`, ErrVersion},
 			"too long":      {`{"v":1,"x":"` + strings.Repeat("a", MaxBatchBytes) + `"}`, ErrFormat},
 			"too deep":      {strings.Repeat(`[`, 1000), ErrFormat},
 		} {
@@ -253,9 +252,6 @@ func TestDecodersAreBounded(t *testing.T) {
 				t.Errorf("%s, %s: %v, want %v", name, what, err, tc.want)
 			}
 		}
-	}
-	if _, err := DecodeBatch([]byte(manyEntries)); !errors.Is(err, ErrFormat) {
-		t.Errorf("%d entries: %v", MaxBatchEntries+1, err)
 	}
 	if _, err := DecodeStatus([]byte(manyNotices)); !errors.Is(err, ErrFormat) {
 		t.Errorf("%d notices: %v", MaxNotices+1, err)
@@ -372,7 +368,7 @@ func FuzzDecode(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(seed)
-	f.Add([]byte(`{"v":1,"first":18446744073709551615,"last":0,"entries":[{}]}`))
+	f.Add([]byte("{\"v\":2,\"first\":18446744073709551615,\"last\":0}\n\x00\x00\x00\x01x\x00\x00\x00\x01x"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if b, err := DecodeBatch(data); err == nil {
 			if b.Verify(other) == nil {

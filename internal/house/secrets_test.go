@@ -247,7 +247,7 @@ func (l *lobby) control(secrets []needle, d *doc.Document) {
 	got := leaks(secrets, l.places(), l.batches())
 	for _, want := range []string{
 		"the journal holds the name", "the journal holds the MRZ information as hex",
-		"the records holds the card access number", "the batch holds the card access number as base64",
+		"the records holds the card access number", "the batch holds the card access number",
 		"-wal holds the card access number", "the file planted holds chip bytes of the portrait",
 	} {
 		if !slices.ContainsFunc(got, func(s string) bool { return strings.Contains(s, want) }) {

@@ -47,7 +47,9 @@ func jsonFields(typ reflect.Type) []string {
 	var out []string
 	for _, f := range reflect.VisibleFields(typ) {
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-		out = append(out, name)
+		if f.IsExported() && name != "-" {
+			out = append(out, name)
+		}
 	}
 	slices.Sort(out)
 	return out
