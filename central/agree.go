@@ -15,13 +15,14 @@ import (
 const (
 	compareEvery = 15 * time.Second
 	heardLately  = 2 * time.Minute  // older statuses say nothing about now
-	maxLag       = 10 * time.Minute // how long a connected kiosk may stay behind the newest timestamp
+	maxLag       = 10 * time.Minute // how long a connected kiosk may stay behind the others
+	maxListLag   = time.Hour        // the same for a list, which is large
 	repeatAlarm  = time.Hour
 )
 
 // roots compares what connected kiosks say they have in force.
 type roots struct {
-	behind map[string]time.Time // since when a kiosk is behind
+	behind map[string]time.Time // since when a kiosk is behind in something
 	told   map[string]time.Time // when an alarm was last raised, by kiosk and text
 }
 
@@ -44,16 +45,49 @@ func (s *Service) compareRoots(ctx context.Context) error {
 	}
 }
 
-// word is what a kiosk says of one role.
+// word is what a kiosk says of one thing that it has in force.
 type word struct {
-	kiosk string
-	wire.InForce
+	kiosk   string
+	thing   string
+	version uint64
+	hash    string
+	lag     time.Duration // how long it may stay behind; 0: for ever
+}
+
+// thingTimestamp is what all others are compared under: kiosks that have
+// different ones cannot agree.
+const thingTimestamp = wire.RoleTimestamp
+
+// wordsOf gives what kiosks with the same words must agree on. What may differ
+// from kiosk to kiosk (settings, software and models come to a share of them
+// first) is not among it.
+func wordsOf(kiosk string, st *wire.Status) (out []word) {
+	if len(st.Update) == 0 {
+		return nil
+	}
+	// What is not there at all is version 0: it is behind all others.
+	trust, gone := word{kiosk: kiosk, thing: wire.RoleTrust, lag: maxLag}, word{kiosk: kiosk, thing: "revocations of " + st.Airport, lag: maxLag}
+	for _, in := range st.Update {
+		switch in.Role {
+		case wire.RoleRevocations: // one version holds every airport's
+			gone.version, gone.hash = in.Version, in.Hash
+		case wire.RoleTrust:
+			trust.version, trust.hash = in.Version, in.Hash
+		case wire.RoleSettings, wire.RoleSoftware, wire.RoleModels:
+		default:
+			out = append(out, word{kiosk: kiosk, thing: in.Role, version: in.Version, hash: in.Hash})
+		}
+	}
+	if out = append(out, trust); st.Airport == "" {
+		return out
+	}
+	return append(out, gone, word{kiosk, "list of " + st.Airport, st.List.Version, st.List.Root, maxListLag})
 }
 
 // compare gives the alarms that are due.
 func (r *roots) compare(live []store.Live, now time.Time) []store.Alarm {
-	words, newest := map[string][]word{}, uint64(0)
-	at := map[string]uint64{} // timestamp by kiosk
+	same, things, at := map[string][]word{}, map[string][]word{}, map[string]uint64{}
+	newest := uint64(0)
 	var out []store.Alarm
 	for _, l := range live {
 		st, err := wire.DecodeStatus(l.Status)
@@ -61,32 +95,58 @@ func (r *roots) compare(live []store.Live, now time.Time) []store.Alarm {
 			continue
 		}
 		out = r.refused(out, l.Kiosk, st.Notices, now)
-		for _, in := range st.Update {
-			if in.Role == wire.RoleSettings {
-				continue // they may differ from kiosk to kiosk
-			}
-			key := fmt.Sprintf("%s version %d", in.Role, in.Version)
-			words[key] = append(words[key], word{l.Kiosk, in})
-			if in.Role == wire.RoleTimestamp {
-				at[l.Kiosk], newest = in.Version, max(newest, in.Version)
+		for _, w := range wordsOf(l.Kiosk, st) {
+			key := fmt.Sprintf("%s version %d", w.thing, w.version)
+			same[key] = append(same[key], w)
+			things[w.thing] = append(things[w.thing], w)
+			if w.thing == thingTimestamp {
+				at[l.Kiosk], newest = w.version, max(newest, w.version)
 			}
 		}
 	}
-	for _, key := range slices.Sorted(maps.Keys(words)) {
-		out = append(out, r.differing(key, words[key], now)...)
+	for _, key := range slices.Sorted(maps.Keys(same)) {
+		out = r.differing(out, key, same[key], now)
 	}
-	return append(out, r.lagging(at, newest, now)...)
+	late := map[string]bool{}
+	for _, kiosk := range slices.Sorted(maps.Keys(at)) {
+		if at[kiosk] != newest {
+			out = r.lagging(out, late, kiosk, thingTimestamp, maxLag, now,
+				fmt.Sprintf("it is connected and has timestamp version %d, others have %d: revocations do not reach it", at[kiosk], newest))
+		}
+	}
+	for _, thing := range slices.Sorted(maps.Keys(things)) {
+		out = r.apart(out, late, things[thing], at, newest, now)
+	}
+	maps.DeleteFunc(r.behind, func(key string, _ time.Time) bool { return !late[key] })
+	return out
+}
+
+// apart finds kiosks that know the newest timestamp and have not what others
+// made of it.
+func (r *roots) apart(out []store.Alarm, late map[string]bool, words []word, at map[string]uint64, newest uint64, now time.Time) []store.Alarm {
+	words = slices.DeleteFunc(words, func(w word) bool { return w.lag == 0 || at[w.kiosk] != newest })
+	best := uint64(0)
+	for _, w := range words {
+		best = max(best, w.version)
+	}
+	for _, w := range words {
+		if w.version < best {
+			out = r.lagging(out, late, w.kiosk, w.thing, w.lag, now,
+				fmt.Sprintf("it has the newest timestamp, but %s version %d, others have %d: its notices say why", w.thing, w.version, best))
+		}
+	}
+	return out
 }
 
 // differing finds two contents under one version: somebody was given
 // something else, or has made something else of it.
-func (r *roots) differing(key string, words []word, now time.Time) (out []store.Alarm) {
+func (r *roots) differing(out []store.Alarm, key string, words []word, now time.Time) []store.Alarm {
 	by := map[string][]string{}
 	for _, w := range words {
-		by[w.Hash] = append(by[w.Hash], w.kiosk)
+		by[w.hash] = append(by[w.hash], w.kiosk)
 	}
 	if len(by) < 2 {
-		return nil
+		return out
 	}
 	most := slices.MaxFunc(slices.Sorted(maps.Keys(by)), func(a, b string) int { return len(by[a]) - len(by[b]) })
 	for _, hash := range slices.Sorted(maps.Keys(by)) {
@@ -99,23 +159,17 @@ func (r *roots) differing(key string, words []word, now time.Time) (out []store.
 	return out
 }
 
-// lagging finds connected kiosks that stay behind.
-func (r *roots) lagging(at map[string]uint64, newest uint64, now time.Time) (out []store.Alarm) {
-	for kiosk := range r.behind {
-		if at[kiosk] == newest || at[kiosk] == 0 {
-			delete(r.behind, kiosk)
-		}
+// lagging raises an alarm when a kiosk is behind in something for too long.
+func (r *roots) lagging(out []store.Alarm, late map[string]bool, kiosk, thing string, lag time.Duration, now time.Time, text string) []store.Alarm {
+	key := kiosk + " " + thing
+	late[key] = true
+	since, known := r.behind[key]
+	if !known {
+		r.behind[key] = now
+		return out
 	}
-	for _, kiosk := range slices.Sorted(maps.Keys(at)) {
-		if at[kiosk] == newest {
-			continue
-		}
-		since, known := r.behind[kiosk]
-		if !known {
-			r.behind[kiosk] = now
-		} else if now.Sub(since) > maxLag {
-			out = r.raise(out, kiosk, fmt.Sprintf("it is connected and has timestamp version %d, others have %d: revocations do not reach it", at[kiosk], newest), now)
-		}
+	if now.Sub(since) > lag {
+		out = r.raise(out, kiosk, text, now)
 	}
 	return out
 }

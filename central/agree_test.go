@@ -57,6 +57,77 @@ func TestKiosksAgree(t *testing.T) {
 	}
 }
 
+// Kiosks that know the same timestamp have the same trust, and those of one
+// airport the same list and revocations; settings may differ.
+func TestKiosksMakeTheSameOfIt(t *testing.T) {
+	now := time.Date(2026, 11, 22, 8, 0, 0, 0, time.UTC)
+	kiosk := func(name, airport string, stamp uint64, change func(*wire.Status)) store.Live {
+		s := wire.Status{V: wire.StatusVersion, At: now, Airport: airport, List: wire.ListStatus{Present: true, Version: 7, Root: airport + "7"},
+			Update: []wire.InForce{{Role: wire.RoleRoot, Version: 1, Hash: "r"}, {Role: wire.RoleTimestamp, Version: stamp, Hash: fmt.Sprint(stamp)},
+				{Role: wire.RoleRevocations, Version: 4, Hash: airport}, {Role: wire.RoleTrust, Version: 2, Hash: "t"}, {Role: wire.RoleSettings, Version: stamp, Hash: name}}}
+		if change != nil {
+			change(&s)
+		}
+		b, err := s.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return store.Live{Kiosk: name, Up: true, Status: b}
+	}
+	list := func(version uint64, root string) func(*wire.Status) {
+		return func(s *wire.Status) { s.List.Version, s.List.Root = version, root }
+	}
+	role := func(n int, version uint64, hash string) func(*wire.Status) {
+		return func(s *wire.Status) { s.Update[n].Version, s.Update[n].Hash = version, hash }
+	}
+	for _, tc := range []struct {
+		name   string
+		stamp  uint64 // of kiosk b
+		change func(*wire.Status)
+		atOnce bool          // the alarm needs no time
+		after  time.Duration // it comes only after this; 0: never
+	}{
+		{name: "the same", stamp: 5},
+		{name: "another root under one list version", stamp: 5, change: list(7, "other"), atOnce: true},
+		{name: "other revocations under one version", stamp: 5, change: role(2, 4, "other"), atOnce: true},
+		{name: "an older list", stamp: 5, change: list(6, "SGN6"), after: maxListLag},
+		{name: "no list", stamp: 5, change: func(s *wire.Status) { s.List = wire.ListStatus{} }, after: maxListLag},
+		{name: "older revocations", stamp: 5, change: role(2, 3, "older"), after: maxLag},
+		{name: "no trust", stamp: 5, change: func(s *wire.Status) { s.Update = s.Update[:3] }, after: maxLag},
+		{name: "older settings", stamp: 5, change: role(4, 1, "older")},
+		{name: "an older list under an older timestamp", stamp: 4, change: list(6, "SGN6"), after: maxLag},
+	} {
+		r, began := newRoots(), now
+		alarms := func() (n int) {
+			live := []store.Live{kiosk("a", "SGN", 5, nil), kiosk("b", "SGN", tc.stamp, tc.change), kiosk("c", "SGN", 5, nil), kiosk("h", "HAN", 5, list(1, "HAN1"))}
+			for i := range live {
+				live[i].Heard = now
+			}
+			for _, a := range r.compare(live, now) {
+				if a.Kiosk != "b" {
+					t.Errorf("%s: an alarm of kiosk %s: %s", tc.name, a.Kiosk, a.Text)
+				}
+				n++
+			}
+			return n
+		}
+		if got := alarms() == 1; got != tc.atOnce {
+			t.Errorf("%s: an alarm at once: %v", tc.name, got)
+		}
+		if tc.atOnce {
+			continue
+		}
+		for _, wait := range []time.Duration{maxLag, maxListLag} {
+			now = began.Add(wait - time.Second)
+			before := alarms()
+			now = began.Add(wait + time.Second)
+			if after := alarms(); before != 0 || (after == 1) != (tc.after == wait) {
+				t.Errorf("%s: %d alarms before %v, %d after", tc.name, before, wait, after)
+			}
+		}
+	}
+}
+
 // What a kiosk refused as an attack, or as something its lane did not come back
 // with, is central's alarm, too; what it only could not do yet is not.
 func TestRefusedPushIsAlarm(t *testing.T) {

@@ -46,11 +46,11 @@ func (l *listSecrets) Status(ctx context.Context, kiosk string, payload []byte) 
 	}
 	// One sending in 30 s to a kiosk that goes on saying that it has others,
 	// unless they changed meanwhile.
-	now, last, version := l.now(), l.sent[kiosk], l.all.Issued.Format(time.RFC3339)+s.ListSecrets
+	now, last, version := l.now(), l.sent[kiosk], l.all.Issued.Format(time.RFC3339)+s.Secrets
 	if last.name == version && now.Sub(last.at) < sendKeysPause {
 		return
 	}
-	c, err := l.reg.ListSecrets(ctx, kiosk, s.ListSecrets, l.all)
+	c, err := l.reg.ListSecrets(ctx, kiosk, s.Secrets, l.all)
 	var data []byte
 	if err == nil && c != nil {
 		data, err = c.Encode()

@@ -14,7 +14,7 @@ import (
 // saysSecrets publishes a status that names the list secrets of the kiosk.
 func (k *kiosk) saysSecrets(t *testing.T, docs, name string) {
 	t.Helper()
-	s := wire.Status{V: wire.StatusVersion, At: time.Now(), DocKeys: docs, ListSecrets: name}
+	s := wire.Status{V: wire.StatusVersion, At: time.Now(), DocKeys: docs, Secrets: name}
 	data, err := s.Encode()
 	if err != nil {
 		t.Fatal(err)

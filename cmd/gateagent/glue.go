@@ -81,6 +81,9 @@ func (s *status) Show(v gate.View) {
 	s.view = v
 }
 
+// rootDigits of a list's root tell one list from every other.
+const rootDigits = 16
+
 // wire gives the heartbeat's content: no transaction, no reason.
 func (s *status) wire(version string, list gate.ListStatus) wire.Status {
 	s.mu.Lock()
@@ -91,6 +94,7 @@ func (s *status) wire(version string, list gate.ListStatus) wire.Status {
 		List: wire.ListStatus{
 			Present: list.Present, Generation: list.Generation, Version: list.Version, Entries: list.Entries,
 			Issued: list.Issued, Expires: list.Expires, Problem: list.Problem,
+			Root: list.Root[:min(len(list.Root), rootDigits)], Revocations: list.Revocations,
 		},
 	}
 	for _, n := range s.view.Notices {
@@ -106,9 +110,9 @@ func (b *builder) heartbeat() wire.Status {
 	s := b.status.wire(version, b.store.Status())
 	now, _ := b.clock.Now()
 	s.DocKeys, _ = b.docKeys.State(now)
-	s.ListSecrets = b.secrets.Name()
+	s.Secrets = b.secrets.Name()
 	if b.updates != nil {
-		s.Update = b.updates.InForce()
+		s.Airport, s.Update = b.c.Update.Airport, b.updates.InForce()
 	}
 	return s
 }

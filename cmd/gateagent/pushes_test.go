@@ -212,6 +212,12 @@ func TestPushedList(t *testing.T) {
 	w.publishList(2, 60, false)
 	w.push()
 	w.await("the delta", func() bool { return w.ask(55).Verdict == gate.ListAllow })
+	w.await("central to be told", func() bool {
+		list := (&status{}).wire("", w.store.Status()).List
+		return list.Revocations == 10 && list.Version == 2 && slices.ContainsFunc(w.updates.InForce(), func(in wire.InForce) bool {
+			return in.Role == "airport-SGN" && in.Hash == list.Root
+		})
+	})
 	if w.ask(3).Code != gate.CodeListRevoked {
 		t.Error("a delta lets somebody in who was revoked")
 	}

@@ -202,7 +202,7 @@ func (r *ListSecretRing) Keep(s ListSecret) error {
 	return nil
 }
 
-// Name names central's set that is held, for Status.ListSecrets; empty: none.
+// Name names central's set that is held, for Status.Secrets; empty: none.
 func (r *ListSecretRing) Name() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()

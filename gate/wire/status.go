@@ -35,15 +35,16 @@ type Status struct {
 	QueueDepth    int       `json:"queue_depth"`
 	OldestUnacked time.Time `json:"oldest_unacked,omitzero"`
 
-	Uplink      UplinkStatus `json:"uplink,omitzero"`
-	Clock       ClockStatus  `json:"clock"`
-	DocKeys     string       `json:"doc_keys,omitempty"`     // the newest key of document references that the kiosk holds
-	ListSecrets string       `json:"list_secrets,omitempty"` // names the list secrets of central's that the kiosk holds
-	List        ListStatus   `json:"list"`
-	Update      []InForce    `json:"update,omitempty"` // what central pushed, by role; the root as the first
-	FaceOff     bool         `json:"face_off"`
-	Policy      string       `json:"policy"`
-	Notices     []Notice     `json:"notices,omitempty"`
+	Uplink  UplinkStatus `json:"uplink,omitzero"`
+	Clock   ClockStatus  `json:"clock"`
+	DocKeys string       `json:"doc_keys,omitempty"` // the newest key of document references that the kiosk holds
+	List    ListStatus   `json:"list"`
+	Secrets string       `json:"list_secrets,omitempty"` // names the list secrets of central's that the kiosk holds
+	Airport string       `json:"airport,omitempty"`      // whose pushed lists the kiosk takes
+	Update  []InForce    `json:"update,omitempty"`       // what central pushed, by role; the root as the first
+	FaceOff bool         `json:"face_off"`
+	Policy  string       `json:"policy"`
+	Notices []Notice     `json:"notices,omitempty"`
 }
 
 // UplinkStatus says over which path the kiosk reaches central.
@@ -72,6 +73,9 @@ type ListStatus struct {
 	Issued     time.Time `json:"issued,omitzero"`
 	Expires    time.Time `json:"expires,omitzero"`
 	Problem    string    `json:"problem,omitempty"`
+	// Root is the beginning of the hash that stands for the whole table.
+	Root        string `json:"root,omitempty"`
+	Revocations uint64 `json:"revocations,omitempty"` // number of the newest change in force
 }
 
 // InForce is what is in force of a role of the update repository. Two kiosks
