@@ -56,10 +56,9 @@ type builder struct {
 	up         *uplink.Uplink  // nil when off
 	updates    *update.Updater // nil when nothing is taken
 	trustMoved chan struct{}
-	settings   *update.Settings
-	trial      bool     // the settings are on trial
-	before     standing // how the run before left the lane
-	left       standing // how this one does
+	restarts   chan struct{} // asks for a start with what is to be tried
+	modelsLost string        // why pushed models are not used; empty when they are, or there are none
+	*trying                  // nil in tests of a single part
 	theLane    *gate.Lane
 
 	secrets     *wire.ListSecretRing // nil without enrolment: they lie beside the lists

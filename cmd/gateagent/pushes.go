@@ -88,11 +88,10 @@ func (b *builder) appliers() []update.Applier {
 	all := []update.Applier{
 		&update.FolderApplier{Of: wire.RoleTrust, Dir: b.statePath(pushedTrust), Check: b.checkTrust, Took: b.useTrust},
 		&update.Software{Dir: b.statePath(pushedSoftware), Kiosk: b.kiosk, Release: version, Arch: runtime.GOARCH, Frozen: b.frozen},
-		&update.FolderApplier{Of: wire.RoleModels, Dir: b.statePath(pushedModels)},
 	}
-	if b.settings != nil {
-		b.settings.Kiosk = b.kiosk
-		all = append(all, b.settings)
+	if b.trying != nil {
+		b.settings.Kiosk, b.settings.Restart = b.kiosk, b.restart
+		all = append(all, b.settings, b.modelsApplier())
 	}
 	if b.c.Update.Airport != "" {
 		all = append(all, &revocations{b.store, b.c.Update.Airport}, &lists{b.store, b.c.Update.Airport, b.c.List.Dir, b.trusted})
