@@ -32,6 +32,7 @@ const (
 	eventTorn       // the document is taken away while it is read
 	eventDown       // central is dead during the whole visit and comes back
 	eventHelp       // the traveller asks for help instead
+	eventRevoked    // just before, the traveller was taken off the list
 )
 
 // traveller is one member of the cast with what must happen.
@@ -133,6 +134,10 @@ func fixedCast(w *doc.World) ([]*traveller, error) {
 	c.add("not on the list", c.citizen(), outside(notListed, gate.CodeListNotFound))
 	c.add("flight window not yet open", c.citizen(), outside(windowEarly, gate.CodeListTooEarly))
 	c.add("flight window over", c.citizen(), outside(windowLate, gate.CodeListTooLate))
+	c.add("on the list, revoked a moment ago", c.citizen(), func(t *traveller) {
+		outside(windowOpen, gate.CodeListRevoked)(t)
+		t.event = eventRevoked
+	})
 	c.forgeries()
 	c.add("scanned a card, presented another", c.citizen(), func(t *traveller) {
 		t.scanned = c.citizen()

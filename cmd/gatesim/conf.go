@@ -9,6 +9,7 @@ import (
 	"text/template"
 
 	"gateagent/internal/passhash"
+	"gateagent/sim/kiosk"
 )
 
 // kioskConfig is the agent's configuration. Waits are short where nobody
@@ -69,7 +70,12 @@ input = 1
 dir = '{{.Dir}}/trust'
 
 [list]
-dir = '{{.Dir}}/list'
+dir = '{{.Dir}}/secret'
+
+[update]
+root = '{{.Root}}'
+airport = "{{.Airport}}"
+mirrors = ["{{.Mirror}}"]
 
 [web]
 listen = "{{.Page}}"
@@ -96,6 +102,7 @@ func (s *site) writeConfig() error {
 		"Gate": gateName, "Dir": s.dir, "Page": s.pageAddr, "Operator": operatorName,
 		"PIN": passhash.Hash([]byte(s.pin)), "Pulse": "200ms", "Outcome": "1s",
 		"Basis": legalBasis, "Asks": asks,
+		"Root": s.repo.Root(), "Airport": airport, "Mirror": kiosk.Mirror(s.updates),
 	}
 	if !s.o.once {
 		values["Pulse"], values["Outcome"] = "500ms", "4s"

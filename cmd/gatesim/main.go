@@ -48,7 +48,7 @@ func demoCommand() *cobra.Command {
 		Short: "Run a whole gate with simulated travellers until Ctrl-C",
 		Long: `demo starts a card reader daemon of its own (beside one that may run), central
 with its broker, one kiosk agent, and simulated devices; enrols the kiosk,
-builds an allowlist, prints the addresses of the pages, and sends simulated
+publishes a signed allowlist, prints the addresses of the pages, and sends simulated
 travellers through. Everything it makes lies in one folder. Nothing of it runs
 on when it ends, however it ends.
 

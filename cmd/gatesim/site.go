@@ -50,19 +50,22 @@ type site struct {
 	models  *models  // nil where no face is compared
 	studio  *studio  // nil where no face is compared
 	browser *browser // the kiosk's screen; nil without a studio
+	repo    *kiosk.Repository
 	central *kiosk.Program
 	agent   *kiosk.Program
 	pages   *pages
 	fleet   *fleet
 
-	broker, fleetAddr, pageAddr string
-	password                    string // of the fleet page
-	pin                         string
-	now                         view   // newest of the staff page
-	previous                    string // transaction before this one
-	filmed                      bool   // the camera went on in this visit
-	asks                        bool   // the kiosk asks for a turn of the head
-	unfollow                    context.CancelFunc
+	broker, fleetAddr, pageAddr, updates string
+
+	password string // of the fleet page
+	pin      string
+	now      view   // newest of the staff page
+	previous string // transaction before this one
+	filmed   bool   // the camera went on in this visit
+	asks     bool   // the kiosk asks for a turn of the head
+	revoked  int    // revocations that were published
+	unfollow context.CancelFunc
 }
 
 func (s *site) path(name string) string { return filepath.Join(s.dir, name) }
@@ -92,12 +95,12 @@ func openSite(ctx context.Context, o options) (*site, error) {
 	g, gctx := errgroup.WithContext(ctx)
 	// The daemon lives as long as ctx, not as long as this group.
 	g.Go(func() (err error) { s.daemon, err = vpcd.StartDaemon(ctx, s.path("pcscd"), nil); return err })
-	g.Go(func() error { return s.startCentral(gctx) })
+	g.Go(func() error { return s.keeper(gctx) })
 	g.Go(func() error { return s.documents(gctx) })
 	if err := g.Wait(); err != nil {
 		return s, err
 	}
-	for _, step := range []func(context.Context) error{s.list, s.enrol, s.devices, s.startAgent, s.openScreen} {
+	for _, step := range []func(context.Context) error{s.list, s.publish, s.enrol, s.devices, s.startAgent, s.openScreen} {
 		if err := step(ctx); err != nil {
 			return s, err
 		}
@@ -108,7 +111,7 @@ func openSite(ctx context.Context, o options) (*site, error) {
 // addresses finds free ports below those that the system gives to outgoing
 // connections, so that central finds its own again after a restart.
 func (s *site) addresses() error {
-	for _, to := range []*string{&s.broker, &s.fleetAddr, &s.pageAddr} {
+	for _, to := range []*string{&s.broker, &s.fleetAddr, &s.pageAddr, &s.updates} {
 		for try := 0; ; try++ {
 			l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 20000+mrand.IntN(12000)))
 			if err == nil {
@@ -145,9 +148,9 @@ func (s *site) documents(ctx context.Context) (err error) {
 
 // startCentral starts central and waits until it is ready.
 func (s *site) startCentral(ctx context.Context) (err error) {
-	s.central, err = kiosk.Start(kiosk.Command{Name: "gatecentral", LogFile: s.path("central.log"), Args: []string{
-		s.program("gatecentral"), "run", "--state", s.path("central"), "--mqtt", s.broker, "--http", s.fleetAddr,
-	}})
+	args := []string{s.program("gatecentral"), "run", "--state", s.path("central"), "--mqtt", s.broker, "--http", s.fleetAddr}
+	s.central, err = kiosk.Start(kiosk.Command{Name: "gatecentral", LogFile: s.path("central.log"),
+		Args: append(args, s.repo.Keep(s.updates)...)})
 	if err != nil {
 		return err
 	}
@@ -174,7 +177,7 @@ func (s *site) list(ctx context.Context) error {
 		return err
 	}
 	_, err := kiosk.Run(ctx, s.program("gatectl"), "list", "build", "--in", s.path("list.csv"), "--out", s.path("list"),
-		"--key", s.path("keys/signing.key"), "--generation", "1", "--version", "1", "--strict",
+		"--key", s.path("keys/signing.key"), "--generation", "1", "--version", "1", "--airport", airport, "--strict",
 		"--issued", now.Add(-listAge).UTC().Format(time.RFC3339), "--valid", (listAge + listValid).String())
 	return err
 }

@@ -81,6 +81,10 @@ func (s *site) visit(ctx context.Context, t *traveller) (*result, error) {
 		err = s.askForHelp(ctx, r, fresh)
 	case eventDown:
 		err = s.withoutCentral(ctx, r, func() error { return s.pass(ctx, t, r, fresh) })
+	case eventRevoked:
+		if err = s.revoke(ctx, t, r); err == nil {
+			err = s.pass(ctx, t, r, fresh)
+		}
 	default:
 		err = s.pass(ctx, t, r, fresh)
 	}
