@@ -40,8 +40,7 @@ func (s *Store) Load(ctx context.Context, from string, at gate.TrustedTime) erro
 		a.st, err = VerifyStatement(raw, s.opts.Keys)
 	}
 	a.stage = func(ctx context.Context, temp string) error {
-		err := copyFile(ctx, filepath.Join(from, SecretFile), filepath.Join(temp, SecretFile), maxSecretFile)
-		if err != nil && !(errors.Is(err, os.ErrNotExist) && s.opts.Secret != nil) {
+		if err := s.bringSecret(ctx, from, temp, a.st.Generation); err != nil {
 			return err
 		}
 		return copyFile(ctx, filepath.Join(from, TableFile), filepath.Join(temp, TableFile), a.st.fileSize())
@@ -235,13 +234,35 @@ func (s *Store) fill(ctx context.Context, a *arrival, temp string) (*Table, erro
 	return table, nil
 }
 
+// bringSecret takes the secret that a list brings, or looks for the one that is
+// kept.
+func (s *Store) bringSecret(ctx context.Context, from, temp string, generation uint32) error {
+	path := filepath.Join(from, SecretFile)
+	var err error
+	if s.opts.Keep == nil {
+		err = copyFile(ctx, path, filepath.Join(temp, SecretFile), maxSecretFile)
+	} else {
+		var secret *GenerationSecret
+		if secret, err = ReadSecret(path); err == nil {
+			err = s.opts.Keep(secret)
+			secret.Wipe()
+		}
+	}
+	if errors.Is(err, os.ErrNotExist) && s.opts.Secret != nil {
+		return s.has(generation)
+	}
+	return err
+}
+
 // stageSecret puts a generation's secret into a new list's folder, unless it
 // is kept elsewhere.
 func (s *Store) stageSecret(temp string, secret *GenerationSecret, generation uint32) error {
-	if secret == nil && s.opts.Secret != nil {
-		return nil
-	}
-	if secret == nil {
+	switch {
+	case secret != nil && s.opts.Keep != nil:
+		return s.opts.Keep(secret)
+	case secret == nil && s.opts.Secret != nil:
+		return s.has(generation)
+	case secret == nil:
 		had := s.marked()
 		if had.none() || had.Generation != generation {
 			return fmt.Errorf("%w: that of generation %d is not here; bring it with the list", ErrSecret, generation)
