@@ -63,7 +63,7 @@ type Ready struct {
 }
 
 // RepoFolder is the update repository's in the state folder.
-const RepoFolder = "repo"
+const RepoFolder = enrol.RepoFolder
 
 // sweep is how often connections with revoked certificates are looked for.
 const sweep = time.Second
@@ -79,6 +79,7 @@ type Service struct {
 	link   *link
 	times  *timeSigner
 	docs   *docKeys
+	lists  *listSecrets
 	twins  *twins
 	limits *throttle
 	fleet  *fleet.Server
@@ -103,6 +104,7 @@ func Open(ctx context.Context, c Config, log *slog.Logger) (_ *Service, err erro
 	s.times = newTimeSigner(s.reg.CA.AckKey(), ownClock(c.AssumeClock).Now, log)
 	s.twins = newTwins()
 	s.docs = newDocKeys(s.reg, ownClock(c.AssumeClock).Now, log)
+	s.lists = newListSecrets(s.reg, ownClock(c.AssumeClock).Now, log)
 	s.board = newBoard(s.reg.Store, log)
 	s.limits = newThrottle(time.Now)
 	s.ingest.charge = s.charge
@@ -112,7 +114,7 @@ func Open(ctx context.Context, c Config, log *slog.Logger) (_ *Service, err erro
 	if err := s.openBroker(ctx); err != nil {
 		return nil, err
 	}
-	s.ingest.send, s.times.send, s.docs.send = s.link.Send, s.link.Send, s.link.Send
+	s.ingest.send, s.times.send, s.docs.send, s.lists.send = s.link.Send, s.link.Send, s.link.Send, s.link.Send
 	if err := s.openUpdates(); err != nil {
 		return nil, err
 	}
@@ -238,6 +240,9 @@ func (s *Service) health() []string {
 	if p := s.docs.Problem(); p != "" {
 		all = append(all, "Kiosks get no new keys of document references: "+p)
 	}
+	if p := s.lists.Problem(); p != "" {
+		all = append(all, "Kiosks get no new list secrets: "+p)
+	}
 	return append(all, s.ups.Problems()...)
 }
 
@@ -297,6 +302,7 @@ func (s *Service) deliver(ctx context.Context) func(string, bool, []byte) {
 		case wire.TopicStatus:
 			if err = s.board.Status(kiosk, retained, payload); err == nil {
 				s.docs.Status(lctx, kiosk, payload)
+				s.lists.Status(lctx, kiosk, payload)
 				s.lookForTwins(kiosk, retained, payload)
 			}
 		case wire.TopicTimeQuestion:

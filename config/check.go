@@ -34,6 +34,7 @@ func check(c *Config, p *places) error {
 	checkReader(c, bad)
 	checkSerial(c, bad)
 	checkUplink(c, bad)
+	checkList(c, bad)
 	checkUpdate(c, bad)
 	checkWeb(c, bad)
 	checkStaff(c, bad)
@@ -336,7 +337,10 @@ func checkFiles(c *Config, p *places) error {
 	need("trust", "dir", c.Trust.Dir, "the folder with the country certificates")
 	need("list", "dir", c.List.Dir, "the folder with the allowlist")
 	for key, file := range map[string]string{"root": c.Update.Root, "ca": c.Update.CA} {
-		if _, err := os.Stat(file); file != "" && err != nil {
+		if file == "" || file == RootOfBundle {
+			continue
+		}
+		if _, err := os.Stat(file); err != nil {
 			bad("update", 0, key, "%v", err)
 		}
 	}

@@ -31,7 +31,7 @@ func checkUpdate(c *Config, bad fault) {
 		bad("update", 0, "root", "is missing; without the repository's first root nothing that is pushed can be proven")
 	}
 	for _, f := range []struct{ key, path string }{{"root", u.Root}, {"ca", u.CA}} {
-		if f.path != "" && !filepath.IsAbs(f.path) {
+		if f.path != "" && !filepath.IsAbs(f.path) && !(f.key == "root" && f.path == RootOfBundle) {
 			bad("update", 0, f.key, "%q is no absolute path", f.path)
 		}
 	}

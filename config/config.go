@@ -144,11 +144,19 @@ type Trust struct {
 type List struct {
 	Dir  string   `toml:"dir"`  // where lists arrive; what is in force lies in the state folder
 	Keys []string `toml:"keys"` // files with Ed25519 public keys; empty: those of the enrolment bundle
+	// Protect says where the kiosk's key lies that opens list secrets: "file",
+	// "credential" or "tpm".
+	Protect string `toml:"protect"`
+	TPM     string `toml:"tpm"`  // device of the TPM 2.0
+	PCRs    []int  `toml:"pcrs"` // registers whose values the TPM asks for; empty: none
 }
+
+// RootOfBundle stands for the root that came with the enrolment bundle.
+const RootOfBundle = "bundle"
 
 // Update is what central pushes. Without a root nothing is taken.
 type Update struct {
-	Root    string   `toml:"root"`    // file with the repository's first root
+	Root    string   `toml:"root"`    // file with the repository's first root, or RootOfBundle
 	Airport string   `toml:"airport"` // IATA code, whose lists the kiosk takes; empty: lists come into list.dir alone
 	Mirrors []string `toml:"mirrors"` // https://HOST/FOLDER, in the order in which they are tried
 	CA      string   `toml:"ca"`      // file with the CA of the mirrors' certificates; empty: central's

@@ -63,7 +63,7 @@ func TestUpdateFaults(t *testing.T) {
 	}
 	for name, tc := range map[string][3]string{
 		"airport":      {`airport = "SGN"`, `airport = "sgn"`, "update.airport"},
-		"no root":      {`root = "/etc/gateagent/root.json"`, `root = ""`, "update.root"},
+		"no root":      {`root = "bundle"`, `root = ""`, "update.root"},
 		"plain mirror": {"https://central.example:8444/repo", "http://central.example/repo", "update.mirrors"},
 		"every":        {`every = "5m"`, `every = "1ms"`, "update.every"},
 		"age of what":  {`of = "timestamp"`, `of = "weather"`, "update.age.of"},

@@ -139,7 +139,7 @@ func TestSettingsReturn(t *testing.T) {
 	const bad = "[policy]\nname = \"bad\"\nface = \"required\"\n"
 	p.settings(bad, 0)
 	_, _ = p.carry() // what it says depends on how far the trial is
-	p.said("the lane does not run with the new settings")
+	p.said("the lane does not run with what was pushed")
 	p.await("staff to see the alarm, with the good settings in force", settleWithin, func(v view) bool {
 		return v.Stage == gate.StageIdle && v.Policy == "good" && v.notice(wire.NoticeUpdateAlarm, "did not come back")
 	})

@@ -17,14 +17,15 @@ func (u *Uplink) command(payload []byte) {
 		u.alarm("a command that is not central's was refused", err)
 		return
 	}
-	if c.Kind != wire.CommandDocKeys {
+	what := map[string]string{wire.CommandDocKeys: "keys of document references", wire.CommandListSecrets: "list secrets"}[c.Kind]
+	if what == "" {
 		u.log.Warn("central sends a command of a kind that is not known here; it is ignored: is a newer agent to be installed?", "kind", c.Kind)
 		return
 	}
 	switch err := u.cfg.Command(c); {
 	case errors.Is(err, wire.ErrOld):
-		u.log.Warn("keys of document references that central has replaced since are not taken", "err", err)
+		u.log.Warn(what+" that central has replaced since are not taken", "err", err)
 	case err != nil:
-		u.log.Error("central's keys of document references could not be taken", "err", err)
+		u.log.Error("central's "+what+" could not be taken", "err", err)
 	}
 }

@@ -158,8 +158,17 @@ func (a *Authority) SignKiosk(r *wire.Request, now time.Time) (*x509.Certificate
 	}, csr.PublicKey, now)
 }
 
+// Enrolled is what a bundle says beside the kiosk's certificate.
+type Enrolled struct {
+	Broker      []string
+	ListKeys    [][]byte
+	ListSecrets *wire.ListSecretSet
+	Root        []byte // of the update repository; empty: there is none
+	Sealing     wire.Suite
+}
+
 // Bundle makes the signed bundle for a kiosk.
-func (a *Authority) Bundle(r *wire.Request, cert *x509.Certificate, broker []string, listKeys [][]byte, seal wire.Suite, now time.Time) (*wire.Bundle, error) {
+func (a *Authority) Bundle(r *wire.Request, cert *x509.Certificate, e Enrolled, now time.Time) (*wire.Bundle, error) {
 	docs, err := a.DocKeys(now)
 	if err != nil {
 		return nil, err
@@ -168,13 +177,20 @@ func (a *Authority) Bundle(r *wire.Request, cert *x509.Certificate, broker []str
 	if err != nil {
 		return nil, err
 	}
-	open := a.open[seal]
+	var secrets []byte
+	if len(e.ListSecrets.Secrets) > 0 {
+		if secrets, err = e.ListSecrets.Seal(r.Kiosk, r.SealKey); err != nil {
+			return nil, err
+		}
+	}
+	open := a.open[e.Sealing]
 	if open == nil {
-		return nil, fmt.Errorf("bundle for kiosk %s: there is no key of %s", r.Kiosk, seal)
+		return nil, fmt.Errorf("bundle for kiosk %s: there is no key of %s", r.Kiosk, e.Sealing)
 	}
 	b := &wire.Bundle{V: wire.BundleVersion, Kiosk: r.Kiosk, Issued: now.UTC().Truncate(time.Millisecond),
 		Certificate: string(certPEM(cert.Raw)), CA: string(a.RootPEM()),
-		Broker: broker, ListKeys: listKeys, DocKeys: sealed, SealingKey: open.Public().Bytes()}
+		Broker: e.Broker, ListKeys: e.ListKeys, DocKeys: sealed, SealingKey: open.Public().Bytes(),
+		ListSecrets: secrets, Root: e.Root}
 	b.Sign(a.ack)
 	return b, nil
 }

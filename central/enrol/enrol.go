@@ -37,6 +37,8 @@ const settingRevoked = "revoked brokers"
 type Registry struct {
 	CA    *ca.Authority
 	Store *store.Store
+
+	dir string
 }
 
 // Open opens central's state folder and makes CA and database on first use.
@@ -49,7 +51,7 @@ func Open(ctx context.Context, dir string) (*Registry, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Registry{CA: authority, Store: st}, nil
+	return &Registry{CA: authority, Store: st, dir: dir}, nil
 }
 
 // Close closes the database.
@@ -64,6 +66,12 @@ type Options struct {
 	// Sealing is how the kiosk seals its results; 0: as before, or
 	// wire.SuiteX25519.
 	Sealing wire.Suite
+	// Airport is whose list secrets the kiosk gets (IATA code), beside those of
+	// lists for every airport; empty: as before.
+	Airport string
+	// Root is the root of the update repository that the kiosk begins with;
+	// empty: the newest of the repository in central's state folder, if any.
+	Root []byte
 }
 
 // Announce remembers the broker address that bundles carry unless they are
@@ -94,7 +102,7 @@ func (r *Registry) Add(ctx context.Context, request []byte, o Options, now time.
 	if err != nil {
 		return nil, fmt.Errorf("enrol kiosk %s: %w", req.Kiosk, err)
 	}
-	return r.bundle(ctx, req, cert, store.Kiosk{Name: req.Kiosk, Broker: o.Broker, ListKeys: o.ListKeys}, o.Sealing, now)
+	return r.bundle(ctx, req, cert, store.Kiosk{Name: req.Kiosk, Broker: o.Broker, ListKeys: o.ListKeys}, o, now)
 }
 
 // Renew makes a fresh certificate over the keys that a kiosk was enrolled
@@ -126,12 +134,13 @@ func (r *Registry) Renew(ctx context.Context, name string, o Options, now time.T
 	if err := r.Store.RenewKiosk(ctx, k, record(cert)); err != nil {
 		return nil, fmt.Errorf("renew kiosk %s: %w", name, err)
 	}
-	return r.bundle(ctx, req, cert, k, o.Sealing, now)
+	return r.bundle(ctx, req, cert, k, o, now)
 }
 
 // bundle makes the bundle with the way of sealing that is asked for, or that
 // the kiosk had before.
-func (r *Registry) bundle(ctx context.Context, req *wire.Request, cert *x509.Certificate, k store.Kiosk, seal wire.Suite, now time.Time) (*wire.Bundle, error) {
+func (r *Registry) bundle(ctx context.Context, req *wire.Request, cert *x509.Certificate, k store.Kiosk, o Options, now time.Time) (*wire.Bundle, error) {
+	seal := o.Sealing
 	setting := settingSealing + k.Name
 	before, err := r.Store.Setting(ctx, setting)
 	switch {
@@ -147,7 +156,31 @@ func (r *Registry) bundle(ctx context.Context, req *wire.Request, cert *x509.Cer
 	if err != nil {
 		return nil, err
 	}
-	return r.CA.Bundle(req, cert, k.Broker, k.ListKeys, seal, now)
+	if o.Airport != "" {
+		if err := r.setAirport(ctx, k.Name, o.Airport); err != nil {
+			return nil, err
+		}
+	}
+	e := ca.Enrolled{Broker: k.Broker, ListKeys: k.ListKeys, Sealing: seal, Root: o.Root}
+	all, err := r.CA.ListSecrets(now)
+	if err != nil {
+		return nil, err
+	}
+	defer all.Wipe()
+	airport, err := r.Airport(ctx, k.Name)
+	if err != nil {
+		return nil, err
+	}
+	e.ListSecrets = all.For(airport)
+	if len(e.Root) == 0 {
+		if e.Root, err = r.newestRoot(); err != nil {
+			return nil, err
+		}
+	}
+	if len(e.Root) > maxBundledRoot {
+		return nil, fmt.Errorf("root of the update repository: %d bytes, at most %d go into a bundle: is it a root?", len(e.Root), maxBundledRoot)
+	}
+	return r.CA.Bundle(req, cert, e, now)
 }
 
 // Revoke takes a kiosk out of the fleet. The key of document references that it

@@ -93,6 +93,23 @@ func newestRoot(dir string) (int64, error) {
 	return newest, nil
 }
 
+// NewestRoot reads the newest root of a repository's folder; nil where there is
+// no repository yet.
+func NewestRoot(dir string) ([]byte, error) {
+	version, err := newestRoot(dir)
+	if errors.Is(err, os.ErrNotExist) || err == nil && version == 0 {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	root, err := os.ReadFile(filepath.Join(dir, wire.RepoMetadata, wire.MetadataFile(wire.RoleRoot, version)))
+	if err != nil {
+		return nil, fmt.Errorf("repository: %w", err)
+	}
+	return root, nil
+}
+
 // grant finds who may sign a role in this state.
 func (s *state) grant(role string) (grant, bool) {
 	switch role {

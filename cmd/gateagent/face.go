@@ -11,7 +11,6 @@ import (
 	"gateagent/gate"
 	"gateagent/match/allowlist"
 	"gateagent/match/face"
-	"gateagent/match/face/pack"
 	"gateagent/web"
 )
 
@@ -51,17 +50,7 @@ func (b *builder) faces(context.Context) error {
 		return nil
 	}
 	f := b.c.Face
-	keys, err := publicKeys(f.CalibrationKeys)
-	if err != nil {
-		return err
-	}
-	var now time.Time
-	if t, trusted := b.clock.Now(); trusted {
-		now = t
-	}
-	models, err := pack.Open(f.Pack, pack.Options{
-		Pins: map[string]string{pack.ManifestFile: f.PackHash}, CalibrationKeys: keys, Now: now, Demo: f.Demo,
-	})
+	models, err := b.packInForce()
 	if err != nil {
 		return err
 	}
@@ -120,6 +109,9 @@ func (b *builder) faceNotices(note func(level, source, text string)) {
 	}
 	if err := b.matcher.Problem(); err != nil {
 		note("fault", "face", err.Error())
+	}
+	if b.modelsLost != "" {
+		note("fault", "face", "pushed models cannot be used, those before serve: "+b.modelsLost)
 	}
 	if b.noStrict {
 		note("warning", "face", "documents without chip proof go to staff, although the policy names issuers: the calibration record supports no stricter threshold; calibrate with more people")

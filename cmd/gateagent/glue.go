@@ -110,6 +110,7 @@ func (b *builder) heartbeat() wire.Status {
 	s := b.status.wire(version, b.store.Status())
 	now, _ := b.clock.Now()
 	s.DocKeys, _ = b.docKeys.State(now)
+	s.Secrets = b.secrets.Name()
 	if b.updates != nil {
 		s.Airport, s.Update = b.c.Update.Airport, b.updates.InForce()
 	}
@@ -131,6 +132,7 @@ func (b *builder) surroundings() gate.Surroundings {
 	if b.sealTo == nil {
 		note("warning", "sealing", "results lie in clear on this kiosk's disk: enrol it, or name a key with record.seal_key")
 	}
+	b.secretNotices(note)
 	if s.List.Problem != "" {
 		note("warning", "allowlist", s.List.Problem)
 	}

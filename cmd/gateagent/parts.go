@@ -56,11 +56,13 @@ type builder struct {
 	up         *uplink.Uplink  // nil when off
 	updates    *update.Updater // nil when nothing is taken
 	trustMoved chan struct{}
-	settings   *update.Settings
-	trial      bool     // the settings are on trial
-	before     standing // how the run before left the lane
-	left       standing // how this one does
+	restarts   chan struct{} // asks for a start with what is to be tried
+	modelsLost string        // why pushed models are not used; empty when they are, or there are none
+	*trying                  // nil in tests of a single part
 	theLane    *gate.Lane
+
+	secrets     *wire.ListSecretRing // nil without enrolment: they lie beside the lists
+	sealProblem string               // why the kiosk's own key cannot be used; empty: it can
 }
 
 func (b *builder) add(name string, run func(context.Context) error, ready <-chan struct{}) {
@@ -69,20 +71,35 @@ func (b *builder) add(name string, run func(context.Context) error, ready <-chan
 
 // identify loads who this kiosk is. Without an enrolment only a kiosk whose
 // uplink is switched off may run.
-func (b *builder) identify(context.Context) error {
-	id, err := wire.LoadIdentity(b.statePath(wire.IdentityFolder))
+func (b *builder) identify(ctx context.Context) error {
+	dir := b.statePath(wire.IdentityFolder)
+	id, err := b.whoami(ctx, dir)
 	switch {
 	case err == nil:
 		b.identity, b.kiosk, b.sealTo = id, id.Name, id.SealTo
-		if b.docKeys, err = wire.OpenDocKeyring(b.statePath(wire.IdentityFolder), id); err != nil {
+		if b.docKeys, err = wire.OpenDocKeyring(dir, id); err != nil {
 			b.log.Warn("the keys of document references that central sent last cannot be read; those of the bundle serve until it sends them again", "err", err)
 		}
+		if b.secrets, err = wire.OpenListSecrets(dir, id); err != nil {
+			b.log.Warn("list secrets cannot be read; others serve, if there are any, until central sends them again", "err", err)
+		}
 		return nil
+	case b.c.Uplink.Off && errors.Is(err, fs.ErrNotExist) && b.c.List.Protect != config.ProtectFile:
+		return fmt.Errorf("list.protect = %q protects the key of an enrolled kiosk, and this one is not: %w", b.c.List.Protect, err)
 	case b.c.Uplink.Off && errors.Is(err, fs.ErrNotExist):
 		b.kiosk = strings.ToLower(strings.NewReplacer(".", "-", "_", "-").Replace(b.c.Gate.Name))
 		return b.ownSealKey()
 	}
 	return err
+}
+
+func (b *builder) whoami(ctx context.Context, dir string) (*wire.Identity, error) {
+	keys, err := wire.LoadKioskKeys(dir)
+	if err != nil {
+		return nil, err
+	}
+	b.takeSeal(ctx, keys, dir)
+	return keys.Identity(dir)
 }
 
 // maxAge is how long results may wait for central; a kiosk without one has no
@@ -113,7 +130,9 @@ func (b *builder) list(context.Context) error {
 	if len(keys) == 0 {
 		b.log.Warn("no key may sign allowlists: every list is refused and nobody is admitted; set list.keys or enrol the kiosk")
 	}
-	b.store, err = allowlist.OpenStore(b.statePath("list"), allowlist.Options{Keys: keys, Airport: b.c.Update.Airport, Prove: b.proving(), Log: b.log})
+	opts := allowlist.Options{Keys: keys, Airport: b.c.Update.Airport, Prove: b.proving(), Log: b.log}
+	b.openSecrets(&opts)
+	b.store, err = allowlist.OpenStore(b.statePath("list"), opts)
 	if err != nil {
 		return err
 	}
@@ -121,6 +140,9 @@ func (b *builder) list(context.Context) error {
 	b.add("allowlist", func(ctx context.Context) error {
 		return b.store.Follow(ctx, b.c.List.Dir, time.Second, b.trusted)
 	}, nil)
+	if b.secrets != nil && b.c.List.Protect != config.ProtectFile {
+		b.add("list secrets", b.takeSecrets, nil)
+	}
 	return nil
 }
 
@@ -218,7 +240,7 @@ func (b *builder) uplink(context.Context) (err error) {
 	}
 	b.up, err = uplink.New(uplink.Config{
 		Identity: b.identity, Brokers: b.c.Uplink.Brokers, Store: b.box, Log: b.log, Time: b.clock, Now: b.uplinkTime,
-		Status: b.heartbeat, Command: b.docKeys.Take,
+		Status: b.heartbeat, Command: b.command,
 		Pushed: b.pushed(), Paths: uplinkPaths(b.c), Stable: b.c.Uplink.Stable.Std(), Dir: b.c.State.Dir, Zone: b.c.Gate.Location,
 	})
 	if err != nil {

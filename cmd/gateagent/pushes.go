@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"time"
 
+	"gateagent/config"
 	"gateagent/gate"
 	"gateagent/gate/wire"
 	"gateagent/match/document"
@@ -31,7 +32,7 @@ func (b *builder) pushes(ctx context.Context) error {
 	if c.Root == "" {
 		return nil
 	}
-	root, err := os.ReadFile(c.Root)
+	root, err := b.firstRoot()
 	if err != nil {
 		return fmt.Errorf("update.root: %w", err)
 	}
@@ -51,6 +52,19 @@ func (b *builder) pushes(ctx context.Context) error {
 	return nil
 }
 
+// firstRoot is what pushes are proven from until a newer root has come.
+func (b *builder) firstRoot() ([]byte, error) {
+	switch {
+	case b.c.Update.Root != config.RootOfBundle:
+		return os.ReadFile(b.c.Update.Root)
+	case b.identity == nil:
+		return nil, errors.New("it is \"bundle\", and this kiosk is not enrolled: name a file, or leave it empty")
+	case len(b.identity.Root) == 0:
+		return nil, errors.New("the enrolment bundle brought none: make the bundle again with `gatectl kiosk renew`, name a file, or leave it empty")
+	}
+	return b.identity.Root, nil
+}
+
 // proving says how lists are proven that carry no signature of their own: by
 // what lies in the update folder, from the root that the kiosk was given.
 func (b *builder) proving() func(statement []byte) error {
@@ -62,7 +76,7 @@ func (b *builder) proving() func(statement []byte) error {
 		if b.updates != nil {
 			return b.updates.Vouch(statement)
 		}
-		root, err := os.ReadFile(c.Root)
+		root, err := b.firstRoot()
 		if err != nil {
 			return fmt.Errorf("update.root: %w", err)
 		}
@@ -74,11 +88,10 @@ func (b *builder) appliers() []update.Applier {
 	all := []update.Applier{
 		&update.FolderApplier{Of: wire.RoleTrust, Dir: b.statePath(pushedTrust), Check: b.checkTrust, Took: b.useTrust},
 		&update.Software{Dir: b.statePath(pushedSoftware), Kiosk: b.kiosk, Release: version, Arch: runtime.GOARCH, Frozen: b.frozen},
-		&update.FolderApplier{Of: wire.RoleModels, Dir: b.statePath(pushedModels)},
 	}
-	if b.settings != nil {
-		b.settings.Kiosk = b.kiosk
-		all = append(all, b.settings)
+	if b.trying != nil {
+		b.settings.Kiosk, b.settings.Restart = b.kiosk, b.restart
+		all = append(all, b.settings, b.modelsApplier())
 	}
 	if b.c.Update.Airport != "" {
 		all = append(all, &revocations{b.store, b.c.Update.Airport}, &lists{b.store, b.c.Update.Airport, b.c.List.Dir, b.trusted})

@@ -15,7 +15,6 @@ import (
 
 	"gateagent/config"
 	"gateagent/gate"
-	"gateagent/update"
 )
 
 func runCommand() *cobra.Command {
@@ -62,16 +61,15 @@ func noCoreDumps() error {
 	return nil
 }
 
-// run builds the parts, wires them and runs them. It gives how it left the
-// lane.
-func run(ctx context.Context, c *config.Config, log *slog.Logger, s *update.Settings, trial bool, before standing) (standing, error) {
-	b := &builder{c: c, log: log, clock: newClock(c), trustMoved: make(chan struct{}, 1), settings: s, trial: trial, before: before}
+// run builds the parts, wires them and runs them.
+func run(ctx context.Context, c *config.Config, log *slog.Logger, t *trying) error {
+	b := &builder{c: c, log: log, clock: newClock(c), trustMoved: make(chan struct{}, 1), restarts: make(chan struct{}, 1), trying: t}
 	defer b.close()
 	for _, build := range []func(context.Context) error{
 		b.identify, b.outbox, b.timekeeping, b.list, b.devices, b.camera, b.pages, b.faces, b.pushes, b.uplink, b.lane,
 	} {
 		if err := build(ctx); err != nil {
-			return before, err
+			return err
 		}
 	}
 	b.settingsTask(b.tasks)
@@ -79,8 +77,7 @@ func run(ctx context.Context, c *config.Config, log *slog.Logger, s *update.Sett
 	if c.Policy.Face == "off" {
 		log.Warn("the policy compares no face")
 	}
-	err := runTasks(ctx, log, b.tasks, b.laneAlive)
-	return b.left, err
+	return runTasks(ctx, log, b.tasks, b.laneAlive)
 }
 
 // recoverOpen closes what an earlier run left open: admissions whose passage

@@ -16,8 +16,19 @@ import (
 // pushedSettings is the folder of settings inside the state folder.
 const pushedSettings = "settings"
 
-// errSettings ends a run so that the next one begins with other settings.
-var errSettings = errors.New("new settings are to be tried")
+// errSettings ends a run so that the next one begins with other settings or
+// models.
+var errSettings = errors.New("what was pushed is to be tried")
+
+// trying is what central may change under a running agent.
+type trying struct {
+	settings *update.Settings
+	models   *update.Models
+	modelSet update.ModelSet // to start with
+	trial    bool            // settings or models are on trial
+	before   standing        // how the run before left the lane
+	left     standing        // how this one does
+}
 
 // Times of a change of settings.
 const (
@@ -26,50 +37,65 @@ const (
 )
 
 // runWithSettings runs the lane with the pushed settings over the file, and
-// again whenever other ones are to be tried. A trial that does not become
-// ready ends, and the last good settings come back.
+// again whenever other ones, or other models, are to be tried. A trial that
+// does not become ready ends, and the last good come back.
 func runWithSettings(ctx context.Context, path string, first *config.Config, log *slog.Logger) error {
 	var before standing
 	for {
-		s := &update.Settings{Dir: filepath.Join(first.State.Dir, pushedSettings), Airport: first.Update.Airport, Log: log,
-			Check: func(p []update.Piece) error {
-				_, err := config.WithSettings(path, settingTexts(p)...)
-				return err
-			}}
-		c, trial, err := configured(path, first, s)
+		t := &trying{before: before, models: &update.Models{Dir: filepath.Join(first.State.Dir, pushedModels), Log: log},
+			settings: &update.Settings{Dir: filepath.Join(first.State.Dir, pushedSettings), Airport: first.Update.Airport, Log: log,
+				Check: func(p []update.Piece) error {
+					_, err := config.WithSettings(path, settingTexts(p)...)
+					return err
+				}}}
+		c, err := t.configured(path, first)
 		if err != nil {
 			return err
 		}
-		before, err = run(ctx, c, log, s, trial, before)
+		err = run(ctx, c, log, t)
+		before = t.left
 		switch {
 		case ctx.Err() != nil:
 			return err
 		case errors.Is(err, errSettings):
-			log.Info("starting anew for other settings")
-		case trial:
-			log.Error("the lane does not run with the new settings", "err", err)
+			log.Info("starting anew for what was pushed")
+		case t.trial:
+			log.Error("the lane does not run with what was pushed", "err", err)
 		default:
 			return err
 		}
 	}
 }
 
-// configured gives the configuration to run with, and whether its settings
-// are on trial.
-func configured(path string, first *config.Config, s *update.Settings) (*config.Config, bool, error) {
+// configured gives the configuration to run with, and notes what is on trial.
+func (t *trying) configured(path string, first *config.Config) (*config.Config, error) {
 	if first.Update.Root == "" {
-		return first, false, nil
+		return first, nil
 	}
-	pieces, trial, err := s.Begin()
+	pieces, trial, err := t.settings.Begin()
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	c, err := config.WithSettings(path, settingTexts(pieces)...)
-	if err == nil {
-		return c, trial, nil
+	switch {
+	case err != nil && trial: // the file was changed meanwhile
+		t.settings.Log.Error("settings on trial do not fit this kiosk's configuration any more", "err", err)
+		return t.configured(path, first)
+	case err != nil:
+		t.settings.Log.Error("pushed settings do not fit this kiosk's configuration any more; it counts alone", "err", err)
+		c = first
 	}
-	s.Log.Error("pushed settings do not fit this kiosk's configuration any more; it counts alone", "err", err)
-	return first, trial, nil
+	set, models, err := t.models.Begin()
+	t.modelSet, t.trial = set, trial || models
+	return c, err
+}
+
+// confirm makes what is on trial the good.
+func (t *trying) confirm() error {
+	if !t.trial {
+		return nil
+	}
+	return errors.Join(t.settings.Confirm(), t.models.Confirm())
 }
 
 func settingTexts(pieces []update.Piece) (out []config.Setting) {
@@ -79,17 +105,18 @@ func settingTexts(pieces []update.Piece) (out []config.Setting) {
 	return out
 }
 
-// settingsTask confirms settings when everything is ready, and ends the run
-// when others are to be tried and nobody is at the gate. others are the tasks
-// that have to become ready.
-func (b *builder) settingsTask(others []task) {
-	wanted := make(chan struct{}, 1)
-	b.settings.Restart = func() {
-		select {
-		case wanted <- struct{}{}:
-		default:
-		}
+// restart asks for a start with what is to be tried.
+func (b *builder) restart() {
+	select {
+	case b.restarts <- struct{}{}:
+	default:
 	}
+}
+
+// settingsTask confirms what is on trial when everything is ready, and ends the
+// run when something else is to be tried and nobody is at the gate. others are
+// the tasks that have to become ready.
+func (b *builder) settingsTask(others []task) {
 	b.add("settings", func(ctx context.Context) error {
 		began := time.Now()
 		if err := awaitReady(ctx, others); err != nil || ctx.Err() != nil {
@@ -99,14 +126,14 @@ func (b *builder) settingsTask(others []task) {
 			if err := b.awaitBack(ctx, readyLimit-time.Since(began)); err != nil || ctx.Err() != nil {
 				return err
 			}
-			if err := b.settings.Confirm(); err != nil {
-				return err
-			}
+		}
+		if err := b.confirm(); err != nil {
+			return err
 		}
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-wanted:
+		case <-b.restarts:
 			b.left = b.standing()
 			b.awaitNobody(ctx)
 			return errSettings

@@ -24,7 +24,7 @@ func TestAwaitBack(t *testing.T) {
 		"broken before":       {gate.StageOutOfOrder, standing{lane: true}, true},
 		"other things broken": {gate.StageOutOfOrder, standing{faces: true}, false},
 	} {
-		b := &builder{status: &status{}, before: tc.before}
+		b := &builder{status: &status{}, trying: &trying{before: tc.before}}
 		b.status.Show(gate.View{Stage: tc.stage})
 		err := b.awaitBack(t.Context(), 300*time.Millisecond)
 		if (err == nil) != tc.back || err != nil && !strings.Contains(err.Error(), "out of order") {
@@ -32,7 +32,7 @@ func TestAwaitBack(t *testing.T) {
 		}
 	}
 	// It may take its time.
-	b := &builder{status: &status{}}
+	b := &builder{status: &status{}, trying: &trying{}}
 	b.status.Show(gate.View{Stage: gate.StageOutOfOrder})
 	time.AfterFunc(100*time.Millisecond, func() { b.status.Show(gate.View{Stage: gate.StageIdle}) })
 	if err := b.awaitBack(t.Context(), 10*time.Second); err != nil {

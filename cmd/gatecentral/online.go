@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -24,7 +25,7 @@ func (o *onlineFlags) register(cmd *cobra.Command, c *central.Config) {
 	f.StringVar(&c.Updates.Dir, "repo", "", "folder of the update repository (default repo in the state folder)")
 	f.StringVar(&c.Updates.Addr, "updates", "", "address where kiosks fetch updates (HTTPS with their certificates); without it the folder is not served")
 	f.StringArrayVar(&o.keys, "online-key", nil, "key of snapshot, timestamp and revocations, a file or a PKCS#11 URI, repeatable")
-	f.StringVar(&o.passphrase, "passphrase-file", "", "file with the passphrase or PIN of the online keys; systemd's credentials have a place for it")
+	f.StringVar(&o.passphrase, "passphrase-file", "", "file with the passphrase or PIN of the online keys (default systemd's credential "+credentialOnline+", where there is one)")
 }
 
 // maxPassphrase bounds the file.
@@ -51,9 +52,15 @@ func (o *onlineFlags) open(c *central.Config) (done func() error, err error) {
 	return done, nil
 }
 
+// credentialOnline is the name of systemd's credential with the passphrase.
+const credentialOnline = "gatecentral.online"
+
 func (o *onlineFlags) ask(string) ([]byte, error) {
+	if dir := os.Getenv("CREDENTIALS_DIRECTORY"); o.passphrase == "" && dir != "" {
+		o.passphrase = filepath.Join(dir, credentialOnline)
+	}
 	if o.passphrase == "" {
-		return nil, errors.New("--passphrase-file names the file with its passphrase")
+		return nil, errors.New("--passphrase-file names the file with its passphrase, or systemd's credential " + credentialOnline + " holds it")
 	}
 	info, err := os.Stat(o.passphrase)
 	if err != nil {

@@ -188,9 +188,9 @@ func centralImport() *cobra.Command {
 		Use:   "import FILE --central DIR",
 		Short: "Take the results of an exported file in; repeats do no harm",
 		Long: `Takes in what gatectl outbox export wrote, by the same rules as what comes over
-the broker; the service may run. The acknowledgements, and the kiosk's keys of
-document references, go into the file of --ack, for gatectl outbox acknowledge on
-the kiosk; without them the kiosk sends the results again when it is online,
+the broker; the service may run. The acknowledgements, the kiosk's keys of
+document references and its list secrets go into the file of --ack, for gatectl
+outbox acknowledge on the kiosk; without them the kiosk sends the results again when it is online,
 which does no harm either.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -270,8 +270,8 @@ proven by their hashes. It may run beside the service.`,
 // importTimeout bounds work on all of the results.
 const importTimeout = time.Hour
 
-// writeAcks writes what the kiosk is to hear: acknowledgements, and the present
-// keys of document references.
+// writeAcks writes what the kiosk is to hear: acknowledgements, the present
+// keys of document references, and list secrets.
 func writeAcks(ctx context.Context, r *enrol.Registry, path string, done *intake.Imported) error {
 	if path == "" {
 		return nil
@@ -284,10 +284,14 @@ func writeAcks(ctx context.Context, r *enrol.Registry, path string, done *intake
 		}
 		out.Write(append(line, '\n'))
 	}
-	line, err := docKeyLine(ctx, r, done.Kiosk)
-	if err != nil {
-		return err
+	for _, more := range []func(context.Context, *enrol.Registry, string) ([]byte, error){docKeyLine, listSecretsLine} {
+		line, err := more(ctx, r, done.Kiosk)
+		if err != nil {
+			return err
+		}
+		if len(line) > 0 {
+			out.Write(append(line, '\n'))
+		}
 	}
-	out.Write(append(line, '\n'))
 	return durable.WriteFile(path, out.Bytes(), 0o600)
 }

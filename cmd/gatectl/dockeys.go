@@ -77,21 +77,29 @@ func docKeyLine(ctx context.Context, r *enrol.Registry, kiosk string) ([]byte, e
 	return c.Encode()
 }
 
-// takeDocKeys takes such a line at the kiosk; done says whether it was one.
-func takeDocKeys(line []byte, state string, id *wire.Identity) (done bool, err error) {
+// takeCommand takes such a line at the kiosk, document keys or list secrets;
+// done says whether it was one.
+func takeCommand(line []byte, state string, id *wire.Identity) (done bool, err error) {
 	var kind struct {
 		Kind string `json:"kind"`
 	}
-	if err := json.Unmarshal(line, &kind); err != nil || kind.Kind != wire.CommandDocKeys {
+	if err := json.Unmarshal(line, &kind); err != nil || kind.Kind != wire.CommandDocKeys && kind.Kind != wire.CommandListSecrets {
 		return false, nil
 	}
 	c, err := wire.DecodeCommand(line)
 	if err != nil {
 		return true, err
 	}
-	// What is wrong with older keys on the disk, these put right.
-	ring, _ := wire.OpenDocKeyring(filepath.Join(state, wire.IdentityFolder), id)
-	if err := ring.Take(c); !errors.Is(err, wire.ErrOld) {
+	// What is wrong with older ones on the disk, these put right.
+	dir := filepath.Join(state, wire.IdentityFolder)
+	if c.Kind == wire.CommandListSecrets {
+		ring, _ := wire.OpenListSecrets(dir, id)
+		err = ring.Take(c)
+	} else {
+		ring, _ := wire.OpenDocKeyring(dir, id)
+		err = ring.Take(c)
+	}
+	if !errors.Is(err, wire.ErrOld) {
 		return true, err
 	}
 	return true, nil // the kiosk has newer ones already

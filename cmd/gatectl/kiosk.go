@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -98,8 +99,12 @@ func kioskInstall() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(cmd.ErrOrStderr(), "kiosk %s is enrolled until %s; broker %v; central's key %s; restart the agent\n",
-				id.Name, id.NotAfter().Format(time.DateOnly), id.Broker, fingerprint(id.AckKey))
+			root := ""
+			if len(id.Root) > 0 {
+				root = fmt.Sprintf("; root of the update repository %x", sha256.Sum256(id.Root))
+			}
+			_, err = fmt.Fprintf(cmd.ErrOrStderr(), "kiosk %s is enrolled until %s; broker %v; central's key %s%s; restart the agent\n",
+				id.Name, id.NotAfter().Format(time.DateOnly), id.Broker, fingerprint(id.AckKey), root)
 			return err
 		},
 	}

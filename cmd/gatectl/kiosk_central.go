@@ -37,6 +37,8 @@ type centralFlags struct {
 	brokers  []string
 	listKeys []string
 	sealing  string
+	airport  string
+	root     string
 	limit    time.Duration // centralTimeout when 0
 }
 
@@ -48,6 +50,8 @@ func (f *centralFlags) registerBundle(cmd *cobra.Command) {
 	cmd.Flags().StringArrayVar(&f.brokers, "broker", nil, "broker address tls://HOST:PORT, repeatable, in order of preference (default: what gatecentral announced)")
 	cmd.Flags().StringArrayVar(&f.listKeys, "list-key", nil, "file with an Ed25519 public key that may sign allowlists (PEM, hex or base64), repeatable")
 	cmd.Flags().StringVar(&f.sealing, "sealing", "", "how results are sealed: x25519, or x25519-mlkem768 also against quantum computers (default: as before, else x25519)")
+	cmd.Flags().StringVar(&f.airport, "airport", "", "where the kiosk stands, like SGN: it gets the list secrets of that airport beside those of every one (default: as before)")
+	cmd.Flags().StringVar(&f.root, "root", "", "root of the update repository that the kiosk begins with (default: the newest of central's repo folder, if there is one)")
 	cmd.Flags().StringVarP(&f.out, "out", "o", "", "write the bundle to this file instead of standard output")
 }
 
@@ -71,7 +75,13 @@ func (f *centralFlags) open(cmd *cobra.Command, do func(context.Context, *enrol.
 
 // bundle makes a bundle and writes it.
 func (f *centralFlags) bundle(cmd *cobra.Command, mk func(context.Context, *enrol.Registry, enrol.Options) (*wire.Bundle, error)) error {
-	o := enrol.Options{Broker: f.brokers}
+	o := enrol.Options{Broker: f.brokers, Airport: f.airport}
+	if f.root != "" {
+		var err error
+		if o.Root, err = readBounded(cmd, f.root); err != nil {
+			return err
+		}
+	}
 	if f.sealing != "" {
 		var err error
 		if o.Sealing, err = wire.ParseSuite(f.sealing); err != nil {
@@ -96,6 +106,9 @@ func (f *centralFlags) bundle(cmd *cobra.Command, mk func(context.Context, *enro
 		hint := ""
 		if len(b.ListKeys) == 0 {
 			hint = "; it names no list key, so the kiosk will accept no allowlist (--list-key)"
+		}
+		if len(b.Root) > 0 {
+			hint += fmt.Sprintf("; root of the update repository %x", sha256.Sum256(b.Root))
 		}
 		_, err = fmt.Fprintf(cmd.ErrOrStderr(), "bundle for kiosk %s: broker %v; central's key %s%s\n", b.Kiosk, b.Broker, fingerprint(b.AckKey), hint)
 		return err

@@ -21,8 +21,9 @@ func listCommand() *cobra.Command {
 
 An allowlist is a folder of three files: list.gal (the table), list.sig (the
 signed statement) and list.key (the secret of its generation). The table names
-nobody. list.key opens it: carry it only to kiosks, and keep it from the table
-wherever the two need not lie together.
+nobody. list.key opens it: keep it from the table wherever the two need not lie
+together. Kiosks get it from central, sealed (gatectl list secret); list.key is
+for carrying it by hand.
 
 First steps:
 
@@ -35,7 +36,7 @@ Kiosks trust keys/signing.pub; keys/signing.key stays at central.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(listKeygenCommand(), listBuildCommand(), listShowCommand(), listDeltaCommand(), listRevokeCommand())
+	cmd.AddCommand(listKeygenCommand(), listBuildCommand(), listShowCommand(), listDeltaCommand(), listRevokeCommand(), listSecretCommand())
 	return cmd
 }
 

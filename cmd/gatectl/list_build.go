@@ -237,7 +237,7 @@ func (f *buildFlags) generationSecret(began time.Time, stderr io.Writer) (*allow
 		if err := s.Write(path); err != nil {
 			return nil, err
 		}
-		fmt.Fprintf(stderr, "generation %d begins: its secret is in %s, keep it for 30 days\n", f.generation, path)
+		fmt.Fprintf(stderr, "generation %d begins: its secret is in %s, keep it for 30 days; gatectl list secret add gives it to kiosks\n", f.generation, path)
 		return s, nil
 	}
 	if err != nil {

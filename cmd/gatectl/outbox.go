@@ -183,10 +183,10 @@ func outboxAcknowledge() *cobra.Command {
 	return cmd
 }
 
-// acknowledgeLine takes one line of central's file: an acknowledgement, or the
-// keys of document references.
+// acknowledgeLine takes one line of central's file: an acknowledgement, the
+// keys of document references, or list secrets.
 func acknowledgeLine(ctx context.Context, box *offline.Outbox, line []byte, state string, id *wire.Identity) error {
-	if done, err := takeDocKeys(line, state, id); done {
+	if done, err := takeCommand(line, state, id); done {
 		return err
 	}
 	ack, err := wire.DecodeAck(line)

@@ -2,6 +2,9 @@ package main
 
 import (
 	"bytes"
+	"crypto/ed25519"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -14,6 +17,7 @@ import (
 	"gateagent/central/repo"
 	"gateagent/config"
 	"gateagent/gate/wire"
+	"gateagent/match/allowlist"
 	"gateagent/match/face/pack"
 )
 
@@ -76,14 +80,22 @@ missing here is taken out. A file that a kiosk could not use is refused.`,
 
 func publishModelsCommand() *cobra.Command {
 	var f stageFlags
+	var trusted []string
 	cmd := &cobra.Command{
-		Use:   "models FOLDER",
-		Short: "Publish a face model pack with its calibration record",
+		Use:   "models FOLDER|calibration.json",
+		Short: "Publish a face model pack, or its calibration record alone",
 		Long: `Publish a face model pack with its calibration record (gatectl model, gatectl
 face calibrate). Kiosks get exactly the files of this folder, all of them
-together. The pack is opened and checked first.`,
+together. The pack is opened and checked first.
+
+A file calibration.json takes the place of the record that is published, or is
+published alone for the packs that kiosks have. Its signature is checked with
+--calibration-key first.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if filepath.Base(args[0]) == pack.CalibrationFile {
+				return f.calibration(cmd, args[0], trusted)
+			}
 			if _, err := pack.Open(args[0], pack.Options{}); err != nil {
 				return err
 			}
@@ -91,7 +103,40 @@ together. The pack is opened and checked first.`,
 		},
 	}
 	f.register(cmd, true)
+	cmd.Flags().StringArrayVar(&trusted, "calibration-key", nil, "`file` with the public key that signed a record that comes alone, repeatable")
 	return cmd
+}
+
+// calibration publishes a calibration record beside the pack that is published,
+// if any.
+func (f *stageFlags) calibration(cmd *cobra.Command, path string, trusted []string) error {
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	var all []ed25519.PublicKey
+	for _, file := range trusted {
+		k, err := allowlist.ReadPublicKeys(file)
+		if err != nil {
+			return err
+		}
+		all = append(all, k...)
+	}
+	c, err := pack.OpenCalibration(raw, all)
+	if err != nil {
+		return fmt.Errorf("%w; name the key with --calibration-key", err)
+	}
+	return f.change(cmd, func(r *repo.Repo) error {
+		now := time.Now().UTC().Truncate(time.Second)
+		manifest, err := r.Content(wire.RoleModels + "/" + pack.ManifestFile)
+		if sum := sha256.Sum256(manifest); err == nil && c.Pack != hex.EncodeToString(sum[:]) {
+			return fmt.Errorf("%s is for pack %.16s…, published is %.16x…", path, c.Pack, sum)
+		}
+		if err != nil && !errors.Is(err, repo.ErrNoTarget) {
+			return err
+		}
+		return f.file(r, wire.KindModels, wire.RoleModels+"/"+pack.CalibrationFile, path, now)
+	})
 }
 
 // folder makes a role hold exactly the files of a folder. A file that has not

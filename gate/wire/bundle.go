@@ -18,11 +18,16 @@ import (
 const EnrolVersion = 1
 
 // BundleVersion is the version of Bundle; 1 had no key to seal results to, 2
-// one key of document references that never changed.
-const BundleVersion = 3
+// one key of document references that never changed, 3 neither list secrets
+// nor a root.
+const BundleVersion = 4
 
-// bundleOneKey is the version before, which is still read: its kiosk makes no
-// references until central has sent it keys.
+// bundleNoSecrets is the version before, which is still read: list secrets and
+// root come by other ways.
+const bundleNoSecrets = 3
+
+// bundleOneKey is still read as well: its kiosk makes no references until
+// central has sent it keys.
 const bundleOneKey = 2
 
 // CentralName is the common name of central's own client certificate. No
@@ -112,24 +117,29 @@ func (r *Request) ParseCSR() (*x509.CertificateRequest, error) {
 }
 
 // Bundle is what central hands to an enrolled kiosk, one file. Nothing in it
-// is secret: the document keys are sealed to the kiosk.
+// is secret: document keys and list secrets are sealed to the kiosk.
 type Bundle struct {
 	V           int       `json:"v"`
 	Kiosk       string    `json:"kiosk"`
 	Issued      time.Time `json:"issued"`
-	Certificate string    `json:"certificate"` // PEM, the kiosk's TLS client certificate
-	CA          string    `json:"ca"`          // PEM, central's CA
-	Broker      []string  `json:"broker"`      // tls://host:port, in order of preference
-	AckKey      []byte    `json:"ack_key"`     // Ed25519 public key of central's acknowledgements
-	ListKeys    [][]byte  `json:"list_keys"`   // Ed25519 public keys that may sign allowlists
-	DocKeys     []byte    `json:"record_key"`  // sealed, see DocKeySet.Seal
-	SealingKey  []byte    `json:"sealing_key"` // central's, to which results are sealed; see SealKey.Bytes
-	Sig         []byte    `json:"sig"`         // by AckKey over all of the above
+	Certificate string    `json:"certificate"`            // PEM, the kiosk's TLS client certificate
+	CA          string    `json:"ca"`                     // PEM, central's CA
+	Broker      []string  `json:"broker"`                 // tls://host:port, in order of preference
+	AckKey      []byte    `json:"ack_key"`                // Ed25519 public key of central's acknowledgements
+	ListKeys    [][]byte  `json:"list_keys"`              // Ed25519 public keys that may sign allowlists
+	DocKeys     []byte    `json:"record_key"`             // sealed, see DocKeySet.Seal
+	SealingKey  []byte    `json:"sealing_key"`            // central's, to which results are sealed; see SealKey.Bytes
+	ListSecrets []byte    `json:"list_secrets,omitempty"` // sealed, see ListSecretSet.Seal
+	Root        []byte    `json:"root,omitempty"`         // first root of the update repository
+	Sig         []byte    `json:"sig"`                    // by AckKey over all of the above
 }
 
 func (b *Bundle) signed() []byte {
 	parts := [][]byte{[]byte(b.Kiosk), []byte(b.Issued.UTC().Format(time.RFC3339Nano)),
 		[]byte(b.Certificate), []byte(b.CA), b.AckKey, b.DocKeys, b.SealingKey}
+	if b.V > bundleNoSecrets {
+		parts = append(parts, b.ListSecrets, b.Root)
+	}
 	parts = append(parts, binary.BigEndian.AppendUint32(nil, uint32(len(b.Broker))))
 	for _, addr := range b.Broker {
 		parts = append(parts, []byte(addr))
@@ -157,7 +167,7 @@ func ParseBundle(data []byte) (*Bundle, error) {
 	if b.V == 1 {
 		return nil, fmt.Errorf("the bundle for kiosk %s is from a time when results were not sealed: make it again at central with `gatectl kiosk renew` and install it", clip(b.Kiosk))
 	}
-	if b.V != BundleVersion && b.V != bundleOneKey {
+	if b.V > BundleVersion || b.V < bundleOneKey {
 		return nil, fmt.Errorf("kiosk bundle has version %d, this program reads version %d: use the same release on both sides", b.V, BundleVersion)
 	}
 	if err := CheckKioskName(b.Kiosk); err != nil {
@@ -171,6 +181,9 @@ func ParseBundle(data []byte) (*Bundle, error) {
 	}
 	if _, err := ParseSealKey(b.SealingKey); err != nil {
 		return nil, fmt.Errorf("bundle for kiosk %s: %w: make it again at central with `gatectl kiosk renew`", b.Kiosk, err)
+	}
+	if b.V <= bundleNoSecrets && len(b.ListSecrets)+len(b.Root) > 0 {
+		return nil, fmt.Errorf("bundle for kiosk %s: version %d carries neither list secrets nor a root: the file was altered, fetch it again from central", b.Kiosk, b.V)
 	}
 	for i, k := range b.ListKeys {
 		if len(k) != ed25519.PublicKeySize {
@@ -189,7 +202,7 @@ func makeRequest(k *KioskKeys, at time.Time) (*Request, error) {
 	}
 	r := &Request{V: EnrolVersion, Kiosk: k.Name, At: at.UTC().Truncate(time.Second),
 		CSR:        string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der})),
-		SigningKey: []byte(k.Signing.Public().(ed25519.PublicKey)), SealKey: k.Seal.PublicKey().Bytes()}
+		SigningKey: []byte(k.Signing.Public().(ed25519.PublicKey)), SealKey: k.SealPub.Bytes()}
 	r.Sig = ed25519.Sign(k.Signing, r.signed())
 	return r, nil
 }

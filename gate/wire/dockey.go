@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/ecdh"
 	"crypto/hmac"
-	"crypto/hpke"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
@@ -120,28 +119,20 @@ func (s *DocKeySet) Seal(kiosk string, sealKey []byte) ([]byte, error) {
 		return nil, fmt.Errorf("seal document keys for kiosk %s: %w", kiosk, err)
 	}
 	defer clear(plain)
-	pub, err := ecdh.X25519().NewPublicKey(sealKey)
+	sealed, err := sealTo(sealKey, docKeysInfo(kiosk), plain)
 	if err != nil {
 		return nil, fmt.Errorf("seal document keys for kiosk %s: %w", kiosk, err)
 	}
-	to, err := hpke.NewDHKEMPublicKey(pub)
-	if err != nil {
-		return nil, fmt.Errorf("seal document keys for kiosk %s: %w", kiosk, err)
-	}
-	return hpke.Seal(to, hpke.HKDFSHA256(), hpke.ChaCha20Poly1305(), docKeysInfo(kiosk), plain)
+	return sealed, nil
 }
 
 func openDocKeys(kiosk string, key *ecdh.PrivateKey, sealed []byte) (*DocKeySet, error) {
-	if key == nil {
-		return nil, errors.New("document keys: there is no key to open them with")
-	}
-	priv, err := hpke.NewDHKEMPrivateKey(key)
-	if err != nil {
-		return nil, err
-	}
-	plain, err := hpke.Open(priv, hpke.HKDFSHA256(), hpke.ChaCha20Poly1305(), docKeysInfo(kiosk), sealed)
-	if err != nil {
+	plain, err := openSealed(key, docKeysInfo(kiosk), sealed)
+	if errors.Is(err, errNotOurs) {
 		return nil, errors.New("the document keys are not sealed to this kiosk's key")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("document keys: %w", err)
 	}
 	defer clear(plain)
 	s := new(DocKeySet)

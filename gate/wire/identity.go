@@ -28,9 +28,13 @@ type Identity struct {
 	DocKeys     *DocKeySet // as they came with the bundle; DocKeyring has the newest. Nil: none
 	SealTo      *SealKey   // central's; every result is sealed to it
 
-	seal *ecdh.PrivateKey // opens what central seals to the kiosk
-	ca   *x509.Certificate
-	dir  string // where it was read from; a list of revoked certificates may lie there
+	ListSecrets []byte // as they came with the bundle, sealed; ListSecretRing has the newest
+	Root        []byte // first root of the update repository, as it came with the bundle; empty: none
+
+	seal    *ecdh.PrivateKey // opens what central seals to the kiosk; nil: it cannot be used here
+	sealPub *ecdh.PublicKey
+	ca      *x509.Certificate
+	dir     string // where it was read from; a list of revoked certificates may lie there
 }
 
 // TLS gives the client configuration towards the broker called serverName:
@@ -63,7 +67,8 @@ type KioskKeys struct {
 	Name    string
 	TLS     *ecdsa.PrivateKey  // P-256, for the client certificate
 	Signing ed25519.PrivateKey // signs batches of results
-	Seal    *ecdh.PrivateKey   // X25519, opens what central seals to the kiosk
+	Seal    *ecdh.PrivateKey   // X25519, opens what central seals to the kiosk; nil where it is kept elsewhere
+	SealPub *ecdh.PublicKey    // its public half
 }
 
 // NewKioskKeys makes fresh keys.
@@ -83,7 +88,7 @@ func NewKioskKeys(name string) (*KioskKeys, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make seal key of kiosk %s: %w", name, err)
 	}
-	return &KioskKeys{Name: name, TLS: tlsKey, Signing: signing, Seal: seal}, nil
+	return &KioskKeys{Name: name, TLS: tlsKey, Signing: signing, Seal: seal, SealPub: seal.PublicKey()}, nil
 }
 
 // Request gives the enrolment request for these keys.
@@ -110,11 +115,9 @@ func NewIdentity(k *KioskKeys, b *Bundle) (*Identity, error) {
 	if err := leaf.CheckSignatureFrom(ca); err != nil || leaf.Subject.CommonName != k.Name {
 		return nil, fmt.Errorf("bundle for kiosk %s: its certificate does not come from the CA beside it", k.Name)
 	}
-	var docs *DocKeySet
-	if b.V != bundleOneKey {
-		if docs, err = openDocKeys(k.Name, k.Seal, b.DocKeys); err != nil {
-			return nil, fmt.Errorf("bundle for kiosk %s: %w", k.Name, err)
-		}
+	docs, err := openBundled(k, b)
+	if err != nil {
+		return nil, fmt.Errorf("bundle for kiosk %s: %w", k.Name, err)
 	}
 	sealTo, err := ParseSealKey(b.SealingKey)
 	if err != nil {
@@ -123,12 +126,32 @@ func NewIdentity(k *KioskKeys, b *Bundle) (*Identity, error) {
 	pool := x509.NewCertPool()
 	pool.AddCert(ca)
 	id := &Identity{Name: k.Name, CA: pool, Broker: b.Broker, Signing: k.Signing,
-		AckKey: bytes.Clone(b.AckKey), DocKeys: docs, SealTo: sealTo, seal: k.Seal, ca: ca,
+		AckKey: bytes.Clone(b.AckKey), DocKeys: docs, SealTo: sealTo, seal: k.Seal, sealPub: k.SealPub, ca: ca,
+		ListSecrets: bytes.Clone(b.ListSecrets), Root: bytes.Clone(b.Root),
 		Certificate: tls.Certificate{Certificate: [][]byte{leaf.Raw}, PrivateKey: k.TLS, Leaf: leaf}}
 	for _, lk := range b.ListKeys {
 		id.ListKeys = append(id.ListKeys, bytes.Clone(lk))
 	}
 	return id, nil
+}
+
+// openBundled opens what is sealed in a bundle, where the kiosk's key is at
+// hand; else whoever has it does so later.
+func openBundled(k *KioskKeys, b *Bundle) (*DocKeySet, error) {
+	if k.Seal == nil {
+		return nil, nil
+	}
+	if len(b.ListSecrets) > 0 {
+		secrets, err := openListSecrets(k.Name, k.Seal, b.ListSecrets)
+		if err != nil {
+			return nil, err
+		}
+		secrets.Wipe()
+	}
+	if b.V == bundleOneKey {
+		return nil, nil
+	}
+	return openDocKeys(k.Name, k.Seal, b.DocKeys)
 }
 
 func parseCertificate(text string) (*x509.Certificate, error) {

@@ -27,6 +27,7 @@ const (
 	fileTLS     = "tls.key"
 	fileSigning = "signing.key"
 	fileSeal    = "seal.key"
+	fileSealPub = "seal.pub" // stays where seal.key is kept elsewhere
 	fileBundle  = "bundle.json"
 )
 
@@ -52,6 +53,9 @@ func (k *KioskKeys) Save(dir string) error {
 			return err
 		}
 	}
+	if err := writePrivate(filepath.Join(dir, fileSealPub), k.SealPub.Bytes()); err != nil {
+		return err
+	}
 	return writePrivate(filepath.Join(dir, fileName), []byte(k.Name+"\n"))
 }
 
@@ -75,10 +79,25 @@ func LoadKioskKeys(dir string) (*KioskKeys, error) {
 	if k.Signing, err = readKey[ed25519.PrivateKey](dir, fileSigning); err != nil {
 		return nil, err
 	}
-	if k.Seal, err = readKey[*ecdh.PrivateKey](dir, fileSeal); err != nil {
-		return nil, err
+	return k, k.loadSeal(dir)
+}
+
+// loadSeal reads the seal key, or its public half alone where the key itself
+// has been taken elsewhere.
+func (k *KioskKeys) loadSeal(dir string) (err error) {
+	if k.Seal, err = readKey[*ecdh.PrivateKey](dir, fileSeal); err == nil {
+		k.SealPub = k.Seal.PublicKey()
+		return nil
 	}
-	return k, nil
+	k.Seal = nil
+	raw, noPub := readPrivate(dir, fileSealPub)
+	if !errors.Is(err, fs.ErrNotExist) || noPub != nil {
+		return err
+	}
+	if k.SealPub, err = ecdh.X25519().NewPublicKey(raw); err != nil {
+		return fmt.Errorf("%s: %w: the kiosk has to be enrolled anew", filepath.Join(dir, fileSealPub), err)
+	}
+	return nil
 }
 
 func readKey[K any](dir, file string) (K, error) {
@@ -112,9 +131,14 @@ func LoadIdentity(dir string) (*Identity, error) {
 	if err != nil {
 		return nil, err
 	}
+	return keys.Identity(dir)
+}
+
+// Identity joins the keys with the bundle in their folder.
+func (k *KioskKeys) Identity(dir string) (*Identity, error) {
 	data, err := readPrivate(dir, fileBundle)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("kiosk %s is not enrolled yet: %s is missing; install central's bundle with `gatectl kiosk install`", keys.Name, filepath.Join(dir, fileBundle))
+		return nil, fmt.Errorf("kiosk %s is not enrolled yet: %s is missing; install central's bundle with `gatectl kiosk install`", k.Name, filepath.Join(dir, fileBundle))
 	}
 	if err != nil {
 		return nil, err
@@ -123,7 +147,7 @@ func LoadIdentity(dir string) (*Identity, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", filepath.Join(dir, fileBundle), err)
 	}
-	id, err := NewIdentity(keys, b)
+	id, err := NewIdentity(k, b)
 	if err != nil {
 		return nil, err
 	}

@@ -39,8 +39,9 @@ type Status struct {
 	Clock   ClockStatus  `json:"clock"`
 	DocKeys string       `json:"doc_keys,omitempty"` // the newest key of document references that the kiosk holds
 	List    ListStatus   `json:"list"`
-	Airport string       `json:"airport,omitempty"` // whose pushed lists the kiosk takes
-	Update  []InForce    `json:"update,omitempty"`  // what central pushed, by role; the root as the first
+	Secrets string       `json:"list_secrets,omitempty"` // names the list secrets of central's that the kiosk holds
+	Airport string       `json:"airport,omitempty"`      // whose pushed lists the kiosk takes
+	Update  []InForce    `json:"update,omitempty"`       // what central pushed, by role; the root as the first
 	FaceOff bool         `json:"face_off"`
 	Policy  string       `json:"policy"`
 	Notices []Notice     `json:"notices,omitempty"`

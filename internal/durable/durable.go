@@ -146,3 +146,24 @@ func ignoreGone(err error) error {
 	}
 	return err
 }
+
+// Erase overwrites a file, syncs that, and removes it for good. Flash memory and
+// file systems that write elsewhere may keep the old content until they use its
+// place again: whoever must rule that out encrypts the disk.
+func Erase(path string) error {
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return ignoreGone(err)
+	}
+	info, err := f.Stat()
+	if err == nil {
+		_, err = f.Write(make([]byte, info.Size()))
+	}
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return fmt.Errorf("erase %s: %w", path, err)
+	}
+	if err := os.Remove(path); err != nil {
+		return fmt.Errorf("erase: %w", err)
+	}
+	return SyncDir(filepath.Dir(path))
+}

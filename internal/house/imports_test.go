@@ -68,6 +68,7 @@ func homes() map[string][]string {
 		"github.com/sigstore/sigstore":                      {"central/repo"},
 		"github.com/secure-systems-lab/go-securesystemslib": {"central/keys"},
 		"github.com/ThalesGroup/crypto11":                   {"central/keys"},
+		"github.com/google/go-tpm":                          {"internal/tpm"},
 		"github.com/psanford/sqlite3vfs":                    {"sim/disk"},
 		"github.com/chromedp":                               {"cmd/gatesim"}, // its travellers use the real page
 		"golang.org/x":                                      {"."},

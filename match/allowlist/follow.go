@@ -23,7 +23,7 @@ func (s *Store) Follow(ctx context.Context, from string, every time.Duration, cl
 	defer tick.Stop()
 	var settled, said string
 	for {
-		if seen := fingerprint(from); seen != "" && seen != settled {
+		if seen := fingerprint(from, s.opts.Secret != nil); seen != "" && seen != settled {
 			err := s.Load(ctx, from, clock())
 			if err == nil || final(err) {
 				settled = seen
@@ -45,6 +45,9 @@ func (s *Store) Follow(ctx context.Context, from string, every time.Duration, cl
 
 // final says whether trying the same files again is in vain.
 func final(err error) bool {
+	if errors.Is(err, errNoSecret) {
+		return false
+	}
 	for _, why := range []error{ErrDamaged, ErrUnsigned, ErrExpired, ErrRegress, ErrSecret, ErrAirport} {
 		if errors.Is(err, why) {
 			return true
@@ -54,15 +57,19 @@ func final(err error) bool {
 }
 
 // fingerprint of a list folder: size and time of each file; empty while one is
-// missing.
-func fingerprint(dir string) string {
+// missing. The secret may be missing where it also comes by other ways.
+func fingerprint(dir string, otherwise bool) string {
 	var print string
 	for _, name := range []string{TableFile, StatementFile, SecretFile} {
 		info, err := os.Stat(filepath.Join(dir, name))
-		if err != nil {
+		switch {
+		case err == nil:
+			print += fmt.Sprintf("%d %d;", info.Size(), info.ModTime().UnixNano())
+		case name == SecretFile && otherwise && errors.Is(err, os.ErrNotExist):
+			print += "-"
+		default:
 			return ""
 		}
-		print += fmt.Sprintf("%d %d;", info.Size(), info.ModTime().UnixNano())
 	}
 	return print
 }

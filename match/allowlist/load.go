@@ -42,8 +42,7 @@ func (s *Store) Load(ctx context.Context, from string, at gate.TrustedTime) erro
 		a.st, err = VerifyStatement(raw, s.opts.Keys)
 	}
 	a.stage = func(ctx context.Context, temp string) error {
-		err := copyFile(ctx, filepath.Join(from, SecretFile), filepath.Join(temp, SecretFile), maxSecretFile)
-		if err != nil && !(errors.Is(err, os.ErrNotExist) && s.opts.Secret != nil) {
+		if err := s.bringSecret(ctx, from, temp, a.st.Generation); err != nil {
 			return err
 		}
 		return copyFile(ctx, filepath.Join(from, TableFile), filepath.Join(temp, TableFile), a.st.fileSize())
@@ -54,9 +53,9 @@ func (s *Store) Load(ctx context.Context, from string, at gate.TrustedTime) erro
 // LoadProven takes a whole list into force whose statement (Statement.Marshal)
 // the caller has proven; table is the path of its table, which is proven page by
 // page against it. Nobody may write to that file any more: where it lies on the
-// same disk it is not copied but gets a second name. The secret may be nil where Options.Secret
-// or the list in force has that of the generation; one that is given is kept
-// beside the list. Everything else is as with Load.
+// same disk it is not copied but gets a second name. The secret may be nil where
+// Options.Secret or the list in force has that of the generation; one that is
+// given is kept beside the list. Everything else is as with Load.
 func (s *Store) LoadProven(ctx context.Context, statement []byte, table string, secret *GenerationSecret, at gate.TrustedTime) error {
 	s.loading.Lock()
 	defer s.loading.Unlock()
@@ -246,13 +245,35 @@ func (s *Store) fill(ctx context.Context, a *arrival, temp string) (*Table, erro
 	return table, nil
 }
 
+// bringSecret takes the secret that a list brings, or looks for the one that is
+// kept.
+func (s *Store) bringSecret(ctx context.Context, from, temp string, generation uint32) error {
+	path := filepath.Join(from, SecretFile)
+	var err error
+	if s.opts.Keep == nil {
+		err = copyFile(ctx, path, filepath.Join(temp, SecretFile), maxSecretFile)
+	} else {
+		var secret *GenerationSecret
+		if secret, err = ReadSecret(path); err == nil {
+			err = s.opts.Keep(secret)
+			secret.Wipe()
+		}
+	}
+	if errors.Is(err, os.ErrNotExist) && s.opts.Secret != nil {
+		return s.has(generation)
+	}
+	return err
+}
+
 // stageSecret puts a generation's secret into a new list's folder, unless it
 // is kept elsewhere.
 func (s *Store) stageSecret(temp string, secret *GenerationSecret, generation uint32) error {
-	if secret == nil && s.opts.Secret != nil {
-		return nil
-	}
-	if secret == nil {
+	switch {
+	case secret != nil && s.opts.Keep != nil:
+		return s.opts.Keep(secret)
+	case secret == nil && s.opts.Secret != nil:
+		return s.has(generation)
+	case secret == nil:
 		had := s.marked()
 		if had.none() || had.Generation != generation {
 			return fmt.Errorf("%w: that of generation %d is not here; bring it with the list", ErrSecret, generation)

@@ -50,7 +50,9 @@ func (*GenerationSecret) MarshalText() ([]byte, error) { return []byte("[secret]
 
 // Write puts the secret into a file that only its owner can read.
 func (s *GenerationSecret) Write(path string) error {
-	return durable.WriteFile(path, s.encode(), 0o600)
+	b := s.encode()
+	defer clear(b)
+	return durable.WriteFile(path, b, 0o600)
 }
 
 // Reveal gives the secret's file, to be sealed for a kiosk or kept by a TPM.
@@ -66,6 +68,9 @@ func ParseSecret(b []byte) (*GenerationSecret, error) {
 	return s, nil
 }
 
+// Wipe overwrites the secret.
+func (s *GenerationSecret) Wipe() { clear(s.value[:]) }
+
 func (s *GenerationSecret) encode() []byte {
 	return fmt.Appendf(nil, "%s\ngeneration %d\nbegan %s\nsecret %s\n",
 		secretTitle, s.Generation, s.Began.Format(time.RFC3339), hex.EncodeToString(s.value[:]))
@@ -77,6 +82,7 @@ func ReadSecret(path string) (*GenerationSecret, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer clear(b)
 	s, err := parseSecret(string(b))
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s: %w; copy the file again", ErrSecret, path, err)

@@ -25,8 +25,11 @@ type Options struct {
 	// is refused. Empty takes any.
 	Airport string
 	// Secret gives the secret of a generation where lists do not bring it as a
-	// file: from a TPM or a credential bound to the machine. Nil: list.key.
+	// file; the store wipes what it gets. Nil: list.key.
 	Secret func(generation uint32) (*GenerationSecret, error)
+	// Keep keeps a secret that came as a file, for Secret to give: it then never
+	// lies beside a list, and one that does is taken away. Nil: it lies there.
+	Keep func(*GenerationSecret) error
 	// Prove is asked about the statement in force at start, and about the
 	// previous one before the store goes back to it, when it carries no
 	// signature of its own: whether the update repository's metadata still
@@ -111,6 +114,24 @@ func (s *Store) openProven(id listID) (*Table, error) {
 	return table, err
 }
 
+// Reopen tries the list that was in force last once more, where it could not be
+// opened: its secret may have come.
+func (s *Store) Reopen() error {
+	s.loading.Lock()
+	defer s.loading.Unlock()
+	had := s.marked()
+	if _, open := s.InForce(); open || had.none() {
+		return nil
+	}
+	table, err := s.openProven(had.listID)
+	if err != nil {
+		return fmt.Errorf("open the list again: %w", err)
+	}
+	s.swap(table)
+	s.log.Info("list in force again", "generation", table.st.Generation, "version", table.st.Version)
+	return nil
+}
+
 // openFolder opens a list together with its secret. It must be the one that id
 // names; a statement with a signature must have a good one besides.
 func (s *Store) openFolder(dir string, id listID) (*Table, error) {
@@ -134,21 +155,48 @@ func (s *Store) openFolder(dir string, id listID) (*Table, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer secret.Wipe()
 	return openTable(dir, st, secret)
 }
 
-// secret of the list in a folder.
+// secret of the list in a folder. One that lies there is taken away where
+// secrets are kept elsewhere.
 func (s *Store) secret(dir string, generation uint32) (*GenerationSecret, error) {
-	secret, err := ReadSecret(filepath.Join(dir, SecretFile))
-	if errors.Is(err, os.ErrNotExist) && s.opts.Secret != nil {
-		if secret, err = s.opts.Secret(generation); err == nil && secret == nil {
-			err = fmt.Errorf("%w: there is none for generation %d", ErrSecret, generation)
+	path := filepath.Join(dir, SecretFile)
+	secret, err := ReadSecret(path)
+	switch {
+	case errors.Is(err, os.ErrNotExist) && s.opts.Secret != nil:
+		secret, err = s.kept(generation)
+	case err == nil && s.opts.Keep != nil:
+		if err = s.opts.Keep(secret); err == nil {
+			err = durable.Erase(path)
 		}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read list secret: %w", err)
 	}
 	return secret, nil
+}
+
+// errNoSecret: a secret is not here yet and may come.
+var errNoSecret = errors.New("it has not come yet")
+
+// kept asks for a secret that lies beside no list.
+func (s *Store) kept(generation uint32) (*GenerationSecret, error) {
+	secret, err := s.opts.Secret(generation)
+	if err == nil && secret == nil {
+		err = fmt.Errorf("%w: there is none for generation %d: %w", ErrSecret, generation, errNoSecret)
+	}
+	return secret, err
+}
+
+// has says whether a secret is kept, before anything is copied for it.
+func (s *Store) has(generation uint32) error {
+	secret, err := s.kept(generation)
+	if err == nil {
+		secret.Wipe()
+	}
+	return err
 }
 
 // InForce gives the statement of the list in force; false when there is none.

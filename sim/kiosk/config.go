@@ -1,6 +1,7 @@
 package kiosk
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -19,7 +20,7 @@ runtime = '$DIR/run'
 
 [policy]
 name = "simulated"
-face = "off"
+face = "$FACE"
 
 [clock]
 source = "assume"
@@ -76,7 +77,7 @@ func (k *Kiosk) config() string {
 		update = fmt.Sprintf("[update]\nroot = '%s'\nairport = %q\nmirrors = [%q]", c.repo.Root(), c.repo.Airport, c.Mirror())
 	}
 	return strings.NewReplacer(
-		"$UPDATE", update, "$GATE", k.Gate(), "$DIR", k.o.Dir, "$READER", reader, "$TRUST", k.o.Trust, "$KEYS", keys,
+		"$UPDATE", update, "$FACE", cmp.Or(k.o.Face, "off"), "$GATE", k.Gate(), "$DIR", k.o.Dir, "$READER", reader, "$TRUST", k.o.Trust, "$KEYS", keys,
 		"$OFF", fmt.Sprint(k.o.Central == nil), "$LISTEN", k.listen, "$OPERATOR", Operator,
 		"$PIN", passhash.Hash([]byte(pin)), "$CARD", k.o.Card.String(), "$OUTCOME", k.o.Outcome.String(),
 	).Replace(template)

@@ -37,6 +37,8 @@ type Options struct {
 	Outcome time.Duration
 	// Card is how long the kiosk waits for the card; 0: 3 s.
 	Card time.Duration
+	// Face is the policy's word on faces; empty: "off".
+	Face string
 	// Wrap is put before the agent's own command line, Env is added to its
 	// environment.
 	Wrap, Env []string
