@@ -230,30 +230,24 @@ func checkRevocations(r *repo.Repo, airport string, next *allowlist.Revocations)
 }
 
 func publishRemoveCommand() *cobra.Command {
-	var f repoFlags
-	cmd := &cobra.Command{
+	return changing(&cobra.Command{
 		Use:   "remove PATH...",
 		Short: "Take targets out: kiosks no longer fetch them",
 		Long: `Take targets out, by their paths as gatectl repo status --json and the drafts
 show them: software/gateagent-1.4. Revocations and lists are not taken back by
 this: kiosks keep what they have until it expires.`,
 		Args: cobra.MinimumNArgs(1),
-		RunE: func(cmd *cobra.Command, paths []string) error {
-			return f.change(cmd, func(r *repo.Repo) error {
-				for _, p := range paths {
-					if strings.HasPrefix(p, wire.RoleRevocations+"/") {
-						return fmt.Errorf("%s: a revocation is taken back by the next list, not by removing it", p)
-					}
-					if err := r.Remove(p, time.Now()); err != nil {
-						return err
-					}
-				}
-				return nil
-			})
-		},
-	}
-	f.registerKeys(cmd)
-	return cmd
+	}, func(_ *cobra.Command, r *repo.Repo, paths []string) error {
+		for _, p := range paths {
+			if strings.HasPrefix(p, wire.RoleRevocations+"/") {
+				return fmt.Errorf("%s: a revocation is taken back by the next list, not by removing it", p)
+			}
+			if err := r.Remove(p, time.Now()); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // filesOf lists the plain files of a folder, without hidden ones.
