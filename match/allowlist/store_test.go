@@ -216,7 +216,8 @@ func TestRotUnderARunningStore(t *testing.T) {
 
 // Lists change under look-ups: every answer comes whole from one version.
 func TestSwapUnderLookups(t *testing.T) {
-	const versions = 20
+	t.Parallel()
+	const versions = 12
 	state := t.TempDir()
 	s := mustStore(t, state)
 	// Version v allows the documents v and 1000+v at flight VNv.
