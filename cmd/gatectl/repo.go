@@ -218,59 +218,39 @@ func idList(ids []string) string {
 }
 
 func repoSignCommand() *cobra.Command {
-	var f repoFlags
-	cmd := &cobra.Command{
-		Use:   "sign --key KEY...",
-		Short: "Sign the drafts that want these keys, and put in force what is complete",
-		Long: `Sign the drafts that want these keys. Each person does so with their own key,
+	return settling("sign --key KEY...", "Sign the drafts that want these keys, and put in force what is complete",
+		`Sign the drafts that want these keys. Each person does so with their own key,
 at central or on a copy (gatectl repo carry), in any order. What has all its
 signatures is put in force, by this command if the online keys are among those
-given, else by gatecentral.`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return f.change(cmd, func(*repo.Repo) error { return nil })
-		},
-	}
-	f.registerKeys(cmd)
-	required(cmd, "key")
-	return cmd
+given, else by gatecentral.`)
 }
 
 func repoTimestampCommand() *cobra.Command {
-	var f repoFlags
-	cmd := &cobra.Command{
-		Use:   "timestamp --key ONLINE-KEY",
-		Short: "Put in force what is signed, and renew timestamp, snapshot and revocations where due",
-		Long: `Put in force what is signed, and renew timestamp, snapshot and revocations
+	return settling("timestamp --key ONLINE-KEY", "Put in force what is signed, and renew timestamp, snapshot and revocations where due",
+		`Put in force what is signed, and renew timestamp, snapshot and revocations
 where due, as gatecentral does by itself. For a repository without gatecentral:
 run it at least once an hour, since kiosks judge how fresh they are by the age
-of the timestamp.`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return f.change(cmd, func(*repo.Repo) error { return nil })
-		},
-	}
-	f.registerKeys(cmd)
+of the timestamp.`)
+}
+
+// settling makes a command that changes nothing but what its keys sign.
+func settling(use, short, long string) *cobra.Command {
+	cmd := changing(&cobra.Command{Use: use, Short: short, Long: long, Args: cobra.NoArgs},
+		func(*cobra.Command, *repo.Repo, []string) error { return nil })
 	required(cmd, "key")
 	return cmd
 }
 
 func repoVerifyCommand() *cobra.Command {
-	var f repoFlags
-	cmd := &cobra.Command{
+	return looking(&cobra.Command{
 		Use:   "verify",
 		Short: "Prove the repository as a kiosk would, every target's content included",
 		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return f.do(cmd, func(r *repo.Repo) error {
-				if err := r.Verify(time.Now()); err != nil {
-					return err
-				}
-				_, err := fmt.Fprintln(cmd.OutOrStdout(), "every signature, version and target is right")
-				return err
-			})
-		},
-	}
-	f.register(cmd)
-	return cmd
+	}, func(cmd *cobra.Command, r *repo.Repo, _ []string) error {
+		if err := r.Verify(time.Now()); err != nil {
+			return err
+		}
+		_, err := fmt.Fprintln(cmd.OutOrStdout(), "every signature, version and target is right")
+		return err
+	})
 }

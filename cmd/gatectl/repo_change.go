@@ -13,8 +13,7 @@ import (
 )
 
 func repoRenewCommand() *cobra.Command {
-	var f repoFlags
-	cmd := &cobra.Command{
+	return changing(&cobra.Command{
 		Use:   "renew ROLE...",
 		Short: "Draft roles anew as they are, with their validity from now on",
 		Long: `Draft roles anew as they are, with their validity from now on: root a year,
@@ -22,19 +21,14 @@ what people sign 90 days. gatectl repo status shows what ends when. The online
 roles renew themselves.`,
 		Example: `  gatectl repo renew root targets --key alice.key --key ops.key`,
 		Args:    cobra.MinimumNArgs(1),
-		RunE: func(cmd *cobra.Command, roles []string) error {
-			return f.change(cmd, func(r *repo.Repo) error {
-				for _, role := range roles {
-					if err := r.Renew(role, time.Now()); err != nil {
-						return err
-					}
-				}
-				return nil
-			})
-		},
-	}
-	f.registerKeys(cmd)
-	return cmd
+	}, func(_ *cobra.Command, r *repo.Repo, roles []string) error {
+		for _, role := range roles {
+			if err := r.Renew(role, time.Now()); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 func repoDelegateCommand() *cobra.Command {
@@ -75,39 +69,28 @@ come into force together.`,
 }
 
 func repoUndelegateCommand() *cobra.Command {
-	var f repoFlags
-	cmd := &cobra.Command{
+	return changing(&cobra.Command{
 		Use:   "undelegate ROLE",
 		Short: "Take a role away: kiosks take nothing from it any more",
 		Args:  cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return f.change(cmd, func(r *repo.Repo) error { return r.Undelegate(args[0], time.Now()) })
-		},
-	}
-	f.registerKeys(cmd)
-	return cmd
+	}, func(_ *cobra.Command, r *repo.Repo, args []string) error { return r.Undelegate(args[0], time.Now()) })
 }
 
 func repoDropCommand() *cobra.Command {
-	var f repoFlags
-	cmd := &cobra.Command{
+	return looking(&cobra.Command{
 		Use:   "drop ROLE",
 		Short: "Throw the draft of a role away",
 		Long: `Throw the draft of a role away, with the signatures that it has. What is in
 force stays. The draft of a role whose keys change belongs to that of root or
 targets: drop both.`,
 		Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return f.do(cmd, func(r *repo.Repo) error { return errors.Join(r.Drop(args[0]), r.Save()) })
-		},
-	}
-	f.register(cmd)
-	return cmd
+	}, func(_ *cobra.Command, r *repo.Repo, args []string) error {
+		return errors.Join(r.Drop(args[0]), r.Save())
+	})
 }
 
 func repoCarryCommand() *cobra.Command {
-	var f repoFlags
-	cmd := &cobra.Command{
+	return looking(&cobra.Command{
 		Use:   "carry FOLDER",
 		Short: "Copy drafts and metadata to sign elsewhere",
 		Long: `Copy drafts and metadata into a new folder, on a stick for example: for people
@@ -118,41 +101,30 @@ who keep their keys on a machine without network. There:
 
 and back at central: gatectl repo take FOLDER.`,
 		Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return f.do(cmd, func(r *repo.Repo) error { return r.CopyDrafts(args[0]) })
-		},
-	}
-	f.register(cmd)
-	return cmd
+	}, func(_ *cobra.Command, r *repo.Repo, args []string) error { return r.CopyDrafts(args[0]) })
 }
 
 func repoTakeCommand() *cobra.Command {
-	var f repoFlags
-	cmd := &cobra.Command{
+	return changing(&cobra.Command{
 		Use:   "take FOLDER",
 		Short: "Take the signatures that a copy has got",
 		Long: `Take the signatures that a copy has got. The drafts here must be those that
 were carried away; every signature is checked.`,
 		Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return f.change(cmd, func(r *repo.Repo) error {
-				ctx, cancel := context.WithTimeout(cmd.Context(), repoTimeout)
-				defer cancel()
-				from, err := repo.Open(ctx, args[0])
-				if err != nil {
-					return err
-				}
-				got, err := r.TakeSignatures(from)
-				if err = errors.Join(err, from.Close()); err != nil {
-					return err
-				}
-				for _, s := range got {
-					fmt.Fprintf(cmd.ErrOrStderr(), "taken      %s version %d, key %.12s\n", s.Role, s.Version, s.KeyID)
-				}
-				return nil
-			})
-		},
-	}
-	f.registerKeys(cmd)
-	return cmd
+	}, func(cmd *cobra.Command, r *repo.Repo, args []string) error {
+		ctx, cancel := context.WithTimeout(cmd.Context(), repoTimeout)
+		defer cancel()
+		from, err := repo.Open(ctx, args[0])
+		if err != nil {
+			return err
+		}
+		got, err := r.TakeSignatures(from)
+		if err = errors.Join(err, from.Close()); err != nil {
+			return err
+		}
+		for _, s := range got {
+			fmt.Fprintf(cmd.ErrOrStderr(), "taken      %s version %d, key %.12s\n", s.Role, s.Version, s.KeyID)
+		}
+		return nil
+	})
 }

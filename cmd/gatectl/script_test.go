@@ -3,19 +3,52 @@ package main
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"sync"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
+// program is gatectl as it ships, built once: the scripts start it some
+// hundred times, open keys under scrypt and compare faces, which takes ten
+// times as long under the race detector, and each is one thread of work that
+// other tests run under it.
+var program struct {
+	once sync.Once
+	dir  string
+	err  error
+}
+
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"gatectl": main})
+	code := m.Run()
+	if program.dir != "" {
+		if err := os.RemoveAll(program.dir); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+	}
+	os.Exit(code)
+}
+
+// withProgram puts gatectl on the path of a script.
+func withProgram(e *testscript.Env) error {
+	program.once.Do(func() {
+		if program.dir, program.err = os.MkdirTemp("", "gatectl-"); program.err != nil {
+			return
+		}
+		if out, err := exec.Command("go", "build", "-o", program.dir+"/", ".").CombinedOutput(); err != nil {
+			program.err = fmt.Errorf("go build: %w: %s", err, out)
+		}
+	})
+	e.Setenv("PATH", program.dir+string(os.PathListSeparator)+e.Getenv("PATH"))
+	return program.err
 }
 
 // TestScripts runs every script in testdata/script, each in a fresh folder.
 func TestScripts(t *testing.T) {
-	testscript.Run(t, testscript.Params{Dir: "testdata/script", RequireExplicitExec: true})
+	testscript.Run(t, testscript.Params{Dir: "testdata/script", RequireExplicitExec: true, Setup: withProgram})
 }
 
 // TestFaceScripts runs the scripts that need what scripts/setup installs
@@ -35,6 +68,9 @@ func TestFaceScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/face", RequireExplicitExec: true,
 		Setup: func(e *testscript.Env) error {
+			if err := withProgram(e); err != nil {
+				return err
+			}
 			e.Setenv("MODELS", models)
 			for i := range 25 {
 				to := filepath.Join(e.WorkDir, "people", fmt.Sprintf("p%02d", i))

@@ -114,6 +114,26 @@ func (f *repoFlags) do(cmd *cobra.Command, work func(*repo.Repo) error) error {
 	return errors.Join(work(r), r.Close())
 }
 
+// looking makes a command that opens the repository and signs nothing.
+func looking(cmd *cobra.Command, work func(cmd *cobra.Command, r *repo.Repo, args []string) error) *cobra.Command {
+	var f repoFlags
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		return f.do(cmd, func(r *repo.Repo) error { return work(cmd, r, args) })
+	}
+	f.register(cmd)
+	return cmd
+}
+
+// changing makes a command that changes the repository and signs.
+func changing(cmd *cobra.Command, work func(cmd *cobra.Command, r *repo.Repo, args []string) error) *cobra.Command {
+	var f repoFlags
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		return f.change(cmd, func(r *repo.Repo) error { return work(cmd, r, args) })
+	}
+	f.registerKeys(cmd)
+	return cmd
+}
+
 // change makes a change, signs with the keys at hand and puts in force what
 // has its signatures, if the online keys are among them.
 func (f *repoFlags) change(cmd *cobra.Command, work func(*repo.Repo) error) error {

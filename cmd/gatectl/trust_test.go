@@ -28,6 +28,9 @@ func TestTrustScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/trust", RequireExplicitExec: true,
 		Setup: func(e *testscript.Env) error {
+			if err := withProgram(e); err != nil {
+				return err
+			}
 			for name, b := range files {
 				if err := os.WriteFile(filepath.Join(e.WorkDir, name), b, 0o644); err != nil {
 					return err
