@@ -91,3 +91,42 @@ func TestHardened(t *testing.T) {
 		}
 	}
 }
+
+// What operators add comes in by ways that need no edited unit, and a machine
+// without them starts all the same: a file of options that may be missing, and
+// credentials by name alone, which systemd leaves out when they are not there
+// (systemd.exec(5), LoadCredential=).
+func TestOptionsAndCredentials(t *testing.T) {
+	for unit, wants := range map[string][]string{
+		"gateagent.service":   {"LoadCredentialEncrypted=gateagent.seal", "DeviceAllow=/dev/tpmrm0 rw"},
+		"gatecentral.service": {"LoadCredentialEncrypted=gatecentral.online", "EnvironmentFile=-/etc/gatecentral/gatecentral.env"},
+	} {
+		text, err := os.ReadFile(unit)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines := strings.Split(string(text), "\n")
+		for _, want := range wants {
+			if !slices.Contains(lines, want) {
+				t.Errorf("%s lacks %s", unit, want)
+			}
+		}
+	}
+	text, err := os.ReadFile("gatecentral.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Without braces, so that it becomes as many arguments as there are words.
+	if !regexp.MustCompile(`(?m)^ExecStart=.* \$GATECENTRAL_OPTIONS$`).Match(text) {
+		t.Error("gatecentral.service does not pass GATECENTRAL_OPTIONS on")
+	}
+	manual, err := os.ReadFile("../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, word := range []string{"GATECENTRAL_OPTIONS=", "/etc/gatecentral/gatecentral.env", "--name=gatecentral.online", "--name=gateagent.seal"} {
+		if !strings.Contains(string(manual), word) {
+			t.Errorf("docs/operations.md does not say %s", word)
+		}
+	}
+}

@@ -98,6 +98,15 @@ func (s *store) kept(t Target) bool {
 	return err == nil && sum == t.SHA256
 }
 
+// drop forgets a target's file.
+func (s *store) drop(t Target) error {
+	err := os.Remove(s.targetPath(t))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
 func hashFile(path string) (sum [sha256.Size]byte, err error) {
 	f, err := os.Open(path)
 	if err != nil {

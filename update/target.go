@@ -34,8 +34,11 @@ type Push struct {
 	Targets []Target
 	At      gate.TrustedTime
 	// Fetch gives the path of a target's proven file. It stays until the
-	// role names it no more.
+	// role names it no more, and nobody writes to it.
 	Fetch func(context.Context, Target) (string, error)
+	// Drop forgets a target's file that turns out to have been damaged since it
+	// came: Fetch brings it anew.
+	Drop func(Target) error
 }
 
 // Find gives the target at a path.
@@ -57,6 +60,13 @@ type Applier interface {
 	// in force already. What it refuses for good, it refuses with a Refusal
 	// or an error that wraps ErrFinal; anything else is tried again.
 	Apply(ctx context.Context, p Push) (InForce, error)
+}
+
+// Keeper is an Applier that notices when what it put in force is damaged
+// later: it is asked to apply it once more, then.
+type Keeper interface {
+	Applier
+	Sound() bool
 }
 
 // Returner is an Applier that keeps what was in force before.

@@ -336,12 +336,14 @@ func (u *Updater) apply(ctx context.Context, c *chain, role string, from *fetche
 	u.ignored(role, unknown)
 	meta := c.tm.Targets[role].Signed.Version
 	if done, held := u.settled(role, digest(targets), meta); done {
-		return u.ground(c, role, targets, held)
+		if k, ok := a.(Keeper); !ok || !held || k.Sound() {
+			return u.ground(c, role, targets, held)
+		}
 	}
 	began := time.Now()
 	var in InForce
 	if err = u.ground(c, role, targets, false); err == nil {
-		in, err = a.Apply(ctx, Push{Targets: targets, At: u.cfg.Time(), Fetch: from.fetch})
+		in, err = a.Apply(ctx, Push{Targets: targets, At: u.cfg.Time(), Fetch: from.fetch, Drop: u.store.drop})
 	}
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -351,6 +353,7 @@ func (u *Updater) apply(ctx context.Context, c *chain, role string, from *fetche
 	}
 	u.applied(role, meta, targets, in, err)
 	if err != nil {
+		u.refused("role "+role, err)
 		return fmt.Errorf("%s: %w", role, err)
 	}
 	u.log.Info("in force", "role", role, "version", in.Version, "detail", in.Detail, "took", time.Since(began).Round(time.Millisecond))

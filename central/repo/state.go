@@ -103,7 +103,7 @@ func NewestRoot(dir string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	root, err := os.ReadFile(filepath.Join(dir, wire.RepoMetadata, wire.MetadataFile(wire.RoleRoot, version)))
+	root, err := os.ReadFile(filepath.Join(dir, wire.MetadataFile(wire.RoleRoot, version)))
 	if err != nil {
 		return nil, fmt.Errorf("repository: %w", err)
 	}

@@ -314,7 +314,7 @@ func (v visit) judge(t *testing.T) (*doc.Document, readOptions, *report) {
 
 // Every document gets exactly the report that its flaw deserves.
 func TestJudged(t *testing.T) {
-	for _, v := range visits() {
+	for _, v := range sampled(visits()) {
 		t.Run(v.name, func(t *testing.T) {
 			want := expect(t, v.want)
 			d, o, rep := v.judge(t)

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/ed25519"
+	"errors"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -180,6 +181,118 @@ func TestGoBack(t *testing.T) {
 	}
 	if got := w.ask(1); got.Verdict != gate.ListAllow || got.Version != 4 {
 		t.Errorf("after a return that was refused: %+v", got)
+	}
+}
+
+// spoil changes a byte in every line of a file's memory, so that every page of
+// it is damaged.
+func spoil(t *testing.T, path string) {
+	t.Helper()
+	b := must[[]byte](t)(os.ReadFile(path))
+	for i := 100; i < len(b); i += 64 {
+		b[i] ^= 0x40
+	}
+	f := must[*os.File](t)(os.OpenFile(path, os.O_WRONLY, 0))
+	if _, err := f.WriteAt(b, 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// The table of a list lies once on the disk under two names. When the disk
+// spoils it, nobody is admitted by it, and it is fetched anew, while the agent
+// runs and at the next start.
+func TestTableLiesOnce(t *testing.T) {
+	w := newPushWorld(t)
+	w.publishList(1, 5000, true)
+	w.repo.Publish(w.now)
+	stop := w.start()
+	defer func() { stop() }()
+	w.await("the list", func() bool { return w.ask(1).Verdict == gate.ListAllow })
+	inForce := filepath.Join(w.statePath("list"), "list-1-1", allowlist.TableFile)
+	once := func() {
+		t.Helper()
+		var names, bytes int64
+		seen := map[uint64]bool{}
+		size := must[os.FileInfo](t)(os.Stat(inForce)).Size()
+		err := filepath.WalkDir(w.c.State.Dir, func(path string, d os.DirEntry, err error) error {
+			if err != nil || !d.Type().IsRegular() {
+				return err
+			}
+			info, err := d.Info()
+			if err != nil {
+				return err
+			}
+			if st := info.Sys().(*syscall.Stat_t); !seen[st.Ino] {
+				seen[st.Ino] = true
+				bytes += info.Size()
+			}
+			if info.Size() == size {
+				names++
+			}
+			return nil
+		})
+		if err != nil || names != 2 || bytes > size+size/4 {
+			t.Errorf("a table of %d bytes has %d names, all takes %d bytes (%v)", size, names, bytes, err)
+		}
+	}
+	once()
+	spoil(t, inForce)
+	// Whoever asks finds the damage; the next pass over the repository mends it.
+	for n := 0; w.store.Sound() && n < 5000; n++ {
+		if got := w.ask(n); got.Verdict == gate.ListAllow && n > 4000 {
+			t.Fatal("nobody notices the damage")
+		}
+	}
+	w.revoke(1)
+	w.push()
+	w.await("the list to be mended", func() bool { return w.store.Sound() && w.ask(2).Verdict == gate.ListAllow })
+	once()
+	stop()
+	spoil(t, inForce)
+	stop = w.start()
+	w.await("the list to be mended after a start", func() bool { return w.ask(2).Verdict == gate.ListAllow })
+	once()
+	if got := w.ask(1); got.Code != gate.CodeListRevoked {
+		t.Errorf("somebody who was revoked meanwhile: %+v", got)
+	}
+}
+
+// A kept table that is too large to be read at each start, and turns out to be
+// damaged, is dropped and fetched once more, not refused for good.
+func TestDamagedTableIsDropped(t *testing.T) {
+	w := newPushWorld(t)
+	good := w.build(1, 5000)
+	bad := filepath.Join(t.TempDir(), "table")
+	if err := os.WriteFile(bad, must[[]byte](t)(os.ReadFile(good.table)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	spoil(t, bad)
+	store := must[*allowlist.Store](t)(allowlist.OpenStore(t.TempDir(), allowlist.Options{Log: slog.New(slog.DiscardHandler)}))
+	statement := filepath.Join(t.TempDir(), "statement")
+	if err := os.WriteFile(statement, good.statement, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	tables, dropped := []string{bad, good.table}, 0
+	p := update.Push{At: w.trusted(), Targets: []update.Target{{Path: wire.ListPath("SGN")}, {Path: wire.TablePath("SGN", 1)}},
+		Fetch: func(_ context.Context, t update.Target) (string, error) {
+			if t.Path == wire.ListPath("SGN") {
+				return statement, nil
+			}
+			return tables[min(dropped, 1)], nil
+		},
+		Drop: func(update.Target) error { dropped++; return nil }}
+	l := &lists{store, "SGN", w.c.List.Dir, w.trusted}
+	if _, err := l.Apply(t.Context(), p); err != nil || dropped != 1 || !l.Sound() {
+		t.Errorf("dropped %d times, %v", dropped, err)
+	}
+	tables[1] = bad
+	l.store = must[*allowlist.Store](t)(allowlist.OpenStore(t.TempDir(), allowlist.Options{Log: slog.New(slog.DiscardHandler)}))
+	dropped = 0
+	if _, err := l.Apply(t.Context(), p); !errors.Is(err, update.ErrFinal) || dropped != 1 {
+		t.Errorf("a table that is published damaged: dropped %d times, %v", dropped, err)
 	}
 }
 

@@ -34,8 +34,11 @@ func (r *revocations) Apply(ctx context.Context, p update.Push) (update.InForce,
 	if err != nil {
 		return update.InForce{}, err
 	}
-	if err := final(r.store.SetRevocations(ctx, raw)); err != nil {
-		return update.InForce{}, err
+	switch err := r.store.SetRevocations(ctx, raw); {
+	case errors.Is(err, allowlist.ErrUnrevoked): // whoever has the role's key tries to let somebody in
+		return update.InForce{}, &update.Refusal{Attack: update.Unrevoking, What: t.Path, Err: err}
+	case err != nil:
+		return update.InForce{}, final(err)
 	}
 	return update.InForce{Version: t.Version, Detail: hex.EncodeToString(t.SHA256[:8])}, nil
 }
@@ -118,10 +121,6 @@ func (l *lists) whole(ctx context.Context, p update.Push, raw []byte, st allowli
 	if !ok {
 		return fmt.Errorf("%w: neither the table of version %d is published nor a delta from the list in force", update.ErrFinal, st.Version)
 	}
-	path, err := p.Fetch(ctx, t)
-	if err != nil {
-		return err
-	}
 	secret, err := allowlist.ReadSecret(filepath.Join(l.secrets, allowlist.SecretFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		secret, err = nil, nil // it is in force already, or kept elsewhere
@@ -132,8 +131,24 @@ func (l *lists) whole(ctx context.Context, p update.Push, raw []byte, st allowli
 	if secret != nil && secret.Generation != st.Generation {
 		secret = nil
 	}
-	return final(l.store.LoadProven(ctx, raw, path, secret, p.At))
+	load := func() error {
+		path, err := p.Fetch(ctx, t)
+		if err != nil {
+			return err
+		}
+		return final(l.store.LoadProven(ctx, raw, path, secret, p.At))
+	}
+	if err = load(); errors.Is(err, allowlist.ErrDamaged) {
+		// It was whole when it came: the disk has spoilt it since.
+		if err = p.Drop(t); err == nil {
+			err = load()
+		}
+	}
+	return err
 }
+
+// Sound says whether the list in force is still whole.
+func (l *lists) Sound() bool { return l.store.Sound() }
 
 // final marks what cannot become better by trying again.
 func final(err error) error {

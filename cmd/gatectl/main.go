@@ -52,6 +52,7 @@ func root() *cobra.Command {
 		faceCommand,
 		trustCommand,
 		outboxCommand,
+		statusCommand,
 		auditCommand,
 		centralCommand,
 		updateCommand,

@@ -28,11 +28,11 @@ const (
 type event uint8
 
 const (
-	eventNone event = iota
-	eventTorn       // the document is taken away while it is read
-	eventDown       // central is dead during the whole visit and comes back
-	eventHelp       // the traveller asks for help instead
-	eventRevoked    // just before, the traveller was taken off the list
+	eventNone    event = iota
+	eventTorn          // the document is taken away while it is read
+	eventDown          // central is dead during the whole visit and comes back
+	eventHelp          // the traveller asks for help instead
+	eventRevoked       // just before, the traveller was taken off the list
 )
 
 // traveller is one member of the cast with what must happen.

@@ -14,6 +14,7 @@ import (
 
 // Sorting in many runs on disk gives the bytes of sorting in memory.
 func TestManyRunsOnDisk(t *testing.T) {
+	t.Parallel()
 	var rows []Row
 	for i := range 20000 {
 		rows = append(rows, row(vnm(i%15000))) // the last 5000 repeat

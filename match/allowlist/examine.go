@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 )
 
@@ -31,4 +32,32 @@ func OpenBuilt(dir string) (*Table, error) {
 		return nil, err
 	}
 	return openTable(dir, st, nil)
+}
+
+// OpenTarget opens the list of the update repository, for CheckDelta: a
+// statement that the caller has proven, and the path of its table.
+func OpenTarget(statement []byte, table string) (*Table, error) {
+	st, err := ParseProven(statement)
+	if err != nil {
+		return nil, err
+	}
+	return openTableFile(table, st, nil)
+}
+
+// InFolder gives the statement of the list that a Store's folder has in force,
+// for whoever looks at it from outside: nothing is proven by it. The error is
+// fs.ErrNotExist where there is none.
+func InFolder(dir string) (Statement, error) {
+	m, err := readMark(dir)
+	if err != nil {
+		return Statement{}, err
+	}
+	if m.none() {
+		return Statement{}, fmt.Errorf("list folder %s: no list: %w", dir, fs.ErrNotExist)
+	}
+	raw, err := readSmall(filepath.Join(m.path(dir), StatementFile), statementSize)
+	if err != nil {
+		return Statement{}, fmt.Errorf("read list statement: %w", err)
+	}
+	return ParseStatement(raw)
 }

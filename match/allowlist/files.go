@@ -40,6 +40,13 @@ func readSmall(path string, limit int64) ([]byte, error) {
 	return b, errors.Join(err, f.Close())
 }
 
+// linkable says whether a file can get another name in a folder: it is a plain
+// one and lies on the same file system.
+func linkable(path, dir string) bool {
+	var file, folder unix.Stat_t
+	return unix.Lstat(path, &file) == nil && file.Mode&unix.S_IFMT == unix.S_IFREG && unix.Stat(dir, &folder) == nil && file.Dev == folder.Dev
+}
+
 // copyFile copies a file of at most limit bytes, heeding ctx.
 func copyFile(ctx context.Context, from, to string, limit uint64) error {
 	in, info, err := openRegular(from)

@@ -24,6 +24,8 @@ type arrival struct {
 	// proven: the table's pages were proven against the root while they were
 	// written; otherwise all are read again.
 	proven bool
+	// linked: the table lies on this disk already and gets a second name.
+	linked bool
 }
 
 // Load takes the list in the folder from into force, whose statement carries a
@@ -49,10 +51,11 @@ func (s *Store) Load(ctx context.Context, from string, at gate.TrustedTime) erro
 }
 
 // LoadProven takes a whole list into force whose statement (Statement.Marshal)
-// the caller has proven; table is the path of its table, which is copied and
-// proven page by page against it. The secret may be nil where Options.Secret
-// or the list in force has that of the generation; one that is given is kept
-// beside the list. Everything else is as with Load.
+// the caller has proven; table is the path of its table, which is proven page by
+// page against it. Nobody may write to that file any more: where it lies on the
+// same disk it is not copied but gets a second name. The secret may be nil where
+// Options.Secret or the list in force has that of the generation; one that is
+// given is kept beside the list. Everything else is as with Load.
 func (s *Store) LoadProven(ctx context.Context, statement []byte, table string, secret *GenerationSecret, at gate.TrustedTime) error {
 	s.loading.Lock()
 	defer s.loading.Unlock()
@@ -63,8 +66,13 @@ func (s *Store) LoadProven(ctx context.Context, statement []byte, table string, 
 		if err := s.stageSecret(temp, secret, a.st.Generation); err != nil {
 			return err
 		}
-		return copyFile(ctx, table, filepath.Join(temp, TableFile), a.st.fileSize())
+		to := filepath.Join(temp, TableFile)
+		if a.linked && os.Link(table, to) == nil {
+			return nil
+		}
+		return copyFile(ctx, table, to, a.st.fileSize())
 	}
+	a.linked = linkable(table, s.dir)
 	return s.bring(ctx, &a, err, at)
 }
 
@@ -149,13 +157,13 @@ func (s *Store) take(ctx context.Context, a *arrival, at gate.TrustedTime) error
 		return err
 	}
 	had := s.marked()
-	if had.same(a.st) && s.sound() {
+	if had.same(a.st) && s.Sound() {
 		s.mu.Lock()
 		s.problem = ""
 		s.mu.Unlock()
 		return nil
 	}
-	if err := errors.Join(had.admits(a.st), s.roomFor(a.st)); err != nil {
+	if err := errors.Join(had.admits(a.st), s.roomFor(a)); err != nil {
 		return err
 	}
 	temp, err := durable.MkdirTemp(idOf(a.st).path(s.dir))
@@ -200,12 +208,15 @@ func (s *Store) timely(st Statement, at gate.TrustedTime) error {
 const spareRoom = 16 << 20
 
 // roomFor says beforehand whether a list fits on the disk.
-func (s *Store) roomFor(st Statement) error {
+func (s *Store) roomFor(a *arrival) error {
 	var fs unix.Statfs_t
 	if err := unix.Statfs(s.dir, &fs); err != nil {
 		return fmt.Errorf("ask for room in %s: %w", s.dir, err)
 	}
-	free, need := fs.Bavail*uint64(fs.Bsize), st.fileSize()+spareRoom
+	free, need := fs.Bavail*uint64(fs.Bsize), uint64(spareRoom)
+	if !a.linked {
+		need += a.st.fileSize()
+	}
 	if free < need {
 		return fmt.Errorf("%w: the list needs %d MiB in %s and %d are free; make room", ErrSpace, need>>20, s.dir, free>>20)
 	}

@@ -209,8 +209,8 @@ func (s *Store) InForce() (Statement, bool) {
 	return s.table.st, true
 }
 
-// sound says whether the list in force has shown no damage.
-func (s *Store) sound() bool {
+// Sound says whether there is a list in force that has shown no damage.
+func (s *Store) Sound() bool {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return s.table != nil && !s.rotten
