@@ -55,6 +55,27 @@ func TestManyRunsOnDisk(t *testing.T) {
 	}
 }
 
+// A caller may use the memory of one row for the next.
+func TestSetsOfOneMemory(t *testing.T) {
+	rows := []Row{row(vnm(0)), row(vnm(1)), row(vnm(2))}
+	b, err := NewBuilder(t.Context(), filepath.Join(t.TempDir(), "list"), testConfig(1, 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	gates := []string{""}
+	for i, r := range rows {
+		gates[0] = []string{"G1", "G2", "G1"}[i]
+		r.Gates = gates
+		if err := b.Add(r, int64(i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := []uint32{b.batch[0].body.set, b.batch[1].body.set, b.batch[2].body.set}; got[0] == got[1] || got[0] != got[2] {
+		t.Errorf("sets %v", got)
+	}
+}
+
 // Repeated rows can leave fewer entries than the bucket index was begun for.
 func TestDuplicatesShrinkTheBucketIndex(t *testing.T) {
 	var rows []Row

@@ -316,7 +316,7 @@ func TestNoRoomForTheList(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	st.DataPages = 1 << 40 / pageSize * 64 // 64 TiB
+	st.DataPages = 1 << 40 / pageSize * 64           // 64 TiB
 	elsewhere := filepath.Join(t.TempDir(), "table") // what is no plain file of this disk is copied
 	if err := os.Symlink(filepath.Join(p.second, TableFile), elsewhere); err != nil {
 		t.Fatal(err)
