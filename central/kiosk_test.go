@@ -46,7 +46,11 @@ func quiet() *slog.Logger {
 }
 
 func config(dir, broker string) central.Config {
-	return central.Config{State: dir, MQTT: "127.0.0.1:0", HTTP: "127.0.0.1:0", Broker: broker, Names: []string{"127.0.0.1", "localhost"}, AssumeClock: true}
+	var brokers []string
+	if broker != "" {
+		brokers = []string{broker}
+	}
+	return central.Config{State: dir, MQTT: "127.0.0.1:0", HTTP: "127.0.0.1:0", Brokers: brokers, Names: []string{"127.0.0.1", "localhost"}, AssumeClock: true}
 }
 
 func registry(t testing.TB, dir string) *enrol.Registry {

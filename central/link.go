@@ -27,7 +27,7 @@ const (
 	maxOutbound  = 4096 // messages waiting to be sent
 )
 
-// link is central's MQTT connection. Each connection is a new client: paho's
+// link is central's MQTT connection to one broker. Each connection is a new client: paho's
 // own reconnection completes tokens of messages that nobody ever received.
 // Nothing here depends on what arrives: a lost acknowledgement is sent again
 // when the kiosk sends its batch again.

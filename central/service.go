@@ -15,7 +15,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/url"
 	"path/filepath"
 	"time"
 
@@ -33,8 +32,8 @@ import (
 // Config of the service.
 type Config struct {
 	State    string   // folder of CA, database and broker
-	MQTT     string   // address of the embedded broker; not used with Broker
-	Broker   string   // tls://host:port of another broker instead of the embedded one
+	MQTT     string   // address of the embedded broker; not used with Brokers
+	Brokers  []string // tls://host:port of others instead of the embedded one; kiosks may come over any
 	HTTP     string   // address of the fleet page
 	Names    []string // names and addresses in the server certificates
 	Announce string   // broker address in bundles; derived when empty
@@ -75,8 +74,8 @@ type Service struct {
 	reg    *enrol.Registry
 	ingest *ingest
 	board  *board
-	broker *broker.Broker // nil with another broker
-	link   *link
+	broker *broker.Broker // nil with other brokers
+	links  links
 	times  *timeSigner
 	docs   *docKeys
 	lists  *listSecrets
@@ -114,7 +113,7 @@ func Open(ctx context.Context, c Config, log *slog.Logger) (_ *Service, err erro
 	if err := s.openBroker(ctx); err != nil {
 		return nil, err
 	}
-	s.ingest.send, s.times.send, s.docs.send, s.lists.send = s.link.Send, s.link.Send, s.link.Send, s.link.Send
+	s.ingest.send, s.times.send, s.docs.send, s.lists.send = s.links.Send, s.links.Send, s.links.Send, s.links.Send
 	if err := s.openUpdates(); err != nil {
 		return nil, err
 	}
@@ -131,8 +130,8 @@ func ownClock(assume bool) *clock.Clock {
 }
 
 func (s *Service) openBroker(ctx context.Context) error {
-	dial := s.conf.Broker
-	if dial == "" {
+	dial := s.conf.Brokers
+	if len(dial) == 0 {
 		conf, err := s.reg.CA.ServerTLS(s.conf.Names, true)
 		if err != nil {
 			return err
@@ -142,17 +141,20 @@ func (s *Service) openBroker(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if dial, err = s.ownAddress(s.broker.Addr()); err != nil {
+		own, err := s.ownAddress(s.broker.Addr())
+		if err != nil {
 			return err
 		}
-	} else if u, err := url.Parse(dial); err != nil || u.Scheme != "tls" || u.Port() == "" {
-		return fmt.Errorf("broker %q: write it as tls://HOST:PORT", dial)
+		dial = []string{own}
+	}
+	var err error
+	if s.links, err = newLinks(dial, s.reg.CA, s.deliver(ctx), s.log); err != nil {
+		return err
 	}
 	s.ready.Broker = s.conf.Announce
 	if s.ready.Broker == "" {
-		s.ready.Broker = dial
+		s.ready.Broker = dial[0]
 	}
-	s.link = newLink(dial, s.reg.CA, s.deliver(ctx), s.log)
 	return s.reg.Announce(ctx, s.ready.Broker)
 }
 
@@ -192,7 +194,9 @@ func (s *Service) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.ingest.Run(ctx) })
 	g.Go(func() error { return s.board.Run(ctx) })
-	g.Go(func() error { return s.link.Run(ctx) })
+	for _, l := range s.links {
+		g.Go(func() error { return l.Run(ctx) })
+	}
 	g.Go(func() error { return s.fleet.Run(ctx) })
 	g.Go(func() error { return s.sweepRevoked(ctx) })
 	g.Go(func() error { return s.compareRoots(ctx) })
@@ -205,11 +209,8 @@ func (s *Service) Run(ctx context.Context) error {
 	return errors.Join(g.Wait(), s.close())
 }
 
-// Connected says whether the link to the broker is up.
-func (s *Service) Connected() bool {
-	problem, _ := s.link.State()
-	return problem == ""
-}
+// Connected says whether the links to all brokers are up.
+func (s *Service) Connected() bool { return len(s.links.Problems()) == 0 }
 
 func (s *Service) close() error {
 	var err error
@@ -227,10 +228,7 @@ func (s *Service) close() error {
 
 // health says what is wrong with central itself.
 func (s *Service) health() []string {
-	var all []string
-	if p, since := s.link.State(); p != "" {
-		all = append(all, fmt.Sprintf("No connection to the broker since %s: %s", since.UTC().Format("15:04:05 MST"), p))
-	}
+	all := s.links.Problems()
 	if p := s.ingest.Problem(); p != "" {
 		all = append(all, "Results cannot be stored and are not acknowledged: "+p)
 	}

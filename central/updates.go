@@ -54,7 +54,7 @@ func (s *Service) openUpdates() error {
 		c.Dir = filepath.Join(s.conf.State, RepoFolder)
 	}
 	s.ups = &updates{dir: c.Dir, keys: c.Keys, now: ownClock(s.conf.AssumeClock).Now, log: s.log,
-		tell: func(b []byte) { s.link.Keep(wire.TopicTimestamp, b) }}
+		tell: func(b []byte) { s.links.Keep(wire.TopicTimestamp, b) }}
 	if c.Addr == "" {
 		return nil
 	}

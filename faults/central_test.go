@@ -24,9 +24,9 @@ import (
 // beside it: the registry and a broker of their own.
 type centre struct {
 	t       *testing.T
-	dir     string // its state; the registry lies in it
-	mqtt    string // address of the embedded broker, or of the operator's
-	broker  string // tls://... when central is to use another broker
+	dir     string   // its state; the registry lies in it
+	mqtt    string   // address of the embedded broker, or of the operator's
+	brokers []string // tls://... when central is to use others
 	http    string
 	program *sim.Program
 	reg     *enrol.Registry
@@ -39,7 +39,7 @@ func newCentre(t *testing.T, broker bool) *centre {
 	t.Helper()
 	c := &centre{t: t, dir: filepath.Join(t.TempDir(), "central"), mqtt: freeAddr(t), http: freeAddr(t)}
 	if broker {
-		c.broker = "tls://" + c.mqtt
+		c.brokers = []string{"tls://" + c.mqtt}
 	}
 	c.logs = c.dir + ".log"
 	c.open()
@@ -66,9 +66,12 @@ func (c *centre) open() {
 // launch starts central and does not wait.
 func (c *centre) launch(env ...string) {
 	c.t.Helper()
+	args := []string{filepath.Join(bin, "gatecentral"), "run", "--state", c.dir, "--mqtt", c.mqtt, "--http", c.http, "--announce", "tls://" + c.mqtt}
+	for _, b := range c.brokers {
+		args = append(args, "--broker", b)
+	}
 	var err error
-	c.program, err = sim.Start(sim.Command{Name: "gatecentral", LogFile: c.logs, Env: env, Args: []string{
-		filepath.Join(bin, "gatecentral"), "run", "--state", c.dir, "--mqtt", c.mqtt, "--http", c.http, "--broker", c.broker, "--announce", "tls://" + c.mqtt}})
+	c.program, err = sim.Start(sim.Command{Name: "gatecentral", LogFile: c.logs, Env: env, Args: args})
 	must(c.t, err)
 }
 

@@ -16,7 +16,7 @@ func TestNetwork(t *testing.T) {
 	m.start()
 	near, far := newRelay(t, m.at), newRelay(t, m.at)
 	k.job.Brokers = []string{near.addr()}
-	c.broker = far.addr()
+	c.brokers = []string{far.addr()}
 	c.start()
 	k.start()
 	how := map[string]int{}
@@ -50,7 +50,7 @@ func TestSlow(t *testing.T) {
 	near.slow(300*time.Millisecond, 100_000)
 	far.slow(200*time.Millisecond, 150_000)
 	k.job.Brokers, k.job.AckTimeout = []string{near.addr()}, 3*time.Second
-	c.broker = far.addr()
+	c.brokers = []string{far.addr()}
 	c.start()
 	k.start()
 	k.decide(100 * *rounds)
@@ -112,6 +112,40 @@ func TestBrokerForgets(t *testing.T) {
 			k.kill()
 			k.start()
 			k.drained()
+		}
+	}
+	k.drained()
+	k.draw()
+}
+
+// TestTwoBrokers: the operator has two brokers that know nothing of each other,
+// one a way. Each dies in turn, with all it held, while the kiosk sends, and the
+// results come over the other.
+func TestTwoBrokers(t *testing.T) {
+	t.Parallel()
+	random := seeded(t)
+	c := newCentre(t, true)
+	second := freeAddr(t)
+	c.brokers = append(c.brokers, "tls://"+second)
+	at := []*mosquitto{newMosquitto(t, c, c.mqtt), newMosquitto(t, c, second)}
+	k := newKiosk(t, c, c.brokers...)
+	at[0].start()
+	at[1].start()
+	c.start()
+	k.start()
+	for i := range *rounds {
+		k.decide(300)
+		time.Sleep(between(random, 0, 30*time.Millisecond))
+		dead := at[i%2]
+		dead.kill()
+		begin := time.Now()
+		k.decide(50)
+		k.drained()
+		t.Logf("over the other broker after %v", time.Since(begin).Round(time.Millisecond))
+		dead.start()
+		if i%3 == 2 {
+			c.kill()
+			c.launch()
 		}
 	}
 	k.drained()

@@ -84,7 +84,7 @@ func playDrain(data string) error {
 func playCentral(task drainTask) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	svc, err := central.Open(ctx, central.Config{State: task.Dir, Broker: task.Broker, HTTP: "127.0.0.1:0", Names: []string{"127.0.0.1"}},
+	svc, err := central.Open(ctx, central.Config{State: task.Dir, Brokers: []string{task.Broker}, HTTP: "127.0.0.1:0", Names: []string{"127.0.0.1"}},
 		slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))
 	if err != nil {
 		return err

@@ -80,7 +80,7 @@ signed; with --updates kiosks fetch it from here.`,
 	online.register(cmd, &c)
 	f.StringVar(&c.State, "state", "/var/lib/gatecentral", "state folder")
 	f.StringVar(&c.MQTT, "mqtt", "127.0.0.1:8883", "address of the embedded broker (MQTT over TLS)")
-	f.StringVar(&c.Broker, "broker", "", "use this broker instead of the embedded one: tls://HOST:PORT")
+	f.StringArrayVar(&c.Brokers, "broker", nil, "use this broker instead of the embedded one: tls://HOST:PORT; repeatable, where kiosks reach central over several")
 	f.StringVar(&c.Announce, "announce", "", "broker address that bundles carry, where kiosks reach it by another: tls://HOST:PORT")
 	f.StringVar(&c.HTTP, "http", "127.0.0.1:8443", "address of the fleet page (HTTPS)")
 	f.StringArrayVar(&c.Names, "name", nil, "host name or address under which this machine is reached, repeatable; stands in its certificates (localhost and 127.0.0.1 always do)")

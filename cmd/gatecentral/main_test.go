@@ -110,6 +110,7 @@ func TestBadInputIsOneLine(t *testing.T) {
 		"broker's port taken": {[]string{"run", "--state", filepath.Join(dir, "a"), "--mqtt", l.Addr().String(), "--http", "127.0.0.1:0"}, "cannot listen on " + l.Addr().String()},
 		"page's port taken":   {[]string{"run", "--state", filepath.Join(dir, "b"), "--mqtt", "127.0.0.1:0", "--http", l.Addr().String()}, "cannot listen on " + l.Addr().String()},
 		"no port":             {[]string{"run", "--state", filepath.Join(dir, "c"), "--mqtt", "127.0.0.1"}, "HOST:PORT"},
+		"broker named twice":  {[]string{"run", "--state", filepath.Join(dir, "d2"), "--broker", "tls://a:1", "--broker", "tls://a:1"}, "named twice"},
 		"broker without tls":  {[]string{"run", "--state", filepath.Join(dir, "d"), "--broker", "tcp://a:1883"}, "tls://HOST:PORT"},
 		"state is a file":     {[]string{"run", "--state", file}, "state folder"},
 		"unknown flag":        {[]string{"run", "--brokr", "x"}, "brokr"},
