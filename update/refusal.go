@@ -24,6 +24,7 @@ const (
 	SlowData     Attack = "slow data"     // a trickle that would never end
 	TimeRegress  Attack = "time regress"  // the clock lies before what was proven already
 	Equivocation Attack = "equivocation"  // two different files under one version
+	Unrevoking   Attack = "unrevoking"    // newer revocations lack some that are in force
 	Malformed    Attack = "malformed"     // signed or not, it cannot be understood
 )
 

@@ -353,6 +353,7 @@ func (u *Updater) apply(ctx context.Context, c *chain, role string, from *fetche
 	}
 	u.applied(role, meta, targets, in, err)
 	if err != nil {
+		u.refused("role "+role, err)
 		return fmt.Errorf("%s: %w", role, err)
 	}
 	u.log.Info("in force", "role", role, "version", in.Version, "detail", in.Detail, "took", time.Since(began).Round(time.Millisecond))

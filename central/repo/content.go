@@ -73,6 +73,39 @@ const maxRead = 64 << 20
 // Content reads a target's content, of its draft or in force, and proves its
 // hash.
 func (r *Repo) Content(path string) ([]byte, error) {
+	f, err := r.find(path)
+	if err != nil {
+		return nil, err
+	}
+	if f.Length > maxRead {
+		return nil, fmt.Errorf("%s has %d bytes, at most %d are read", path, f.Length, maxRead)
+	}
+	data, err := os.ReadFile(r.file(path, f))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	if err := f.VerifyLengthHashes(data); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return data, nil
+}
+
+// File names the file of a target's content, of its draft or in force. Whoever
+// reads it proves it.
+func (r *Repo) File(path string) (string, error) {
+	f, err := r.find(path)
+	if err != nil {
+		return "", err
+	}
+	return r.file(path, f), nil
+}
+
+func (r *Repo) file(path string, f *metadata.TargetFiles) string {
+	return filepath.Join(r.dir, wire.TargetFile(path, f.Hashes["sha256"]))
+}
+
+// find gives a target's entry, of its draft or in force.
+func (r *Repo) find(path string) (*metadata.TargetFiles, error) {
 	role, err := wire.TargetRole(path)
 	if err != nil {
 		return nil, err
@@ -84,18 +117,7 @@ func (r *Repo) Content(path string) ([]byte, error) {
 	if m == nil || m.Signed.Targets[path] == nil {
 		return nil, fmt.Errorf("%s: %w", path, ErrNoTarget)
 	}
-	f := m.Signed.Targets[path]
-	if f.Length > maxRead {
-		return nil, fmt.Errorf("%s has %d bytes, at most %d are read", path, f.Length, maxRead)
-	}
-	data, err := os.ReadFile(filepath.Join(r.dir, wire.TargetFile(path, f.Hashes["sha256"])))
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	if err := f.VerifyLengthHashes(data); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return data, nil
+	return m.Signed.Targets[path], nil
 }
 
 // ErrNoTarget says that a path stands not in the repository.

@@ -34,8 +34,11 @@ func (r *revocations) Apply(ctx context.Context, p update.Push) (update.InForce,
 	if err != nil {
 		return update.InForce{}, err
 	}
-	if err := final(r.store.SetRevocations(ctx, raw)); err != nil {
-		return update.InForce{}, err
+	switch err := r.store.SetRevocations(ctx, raw); {
+	case errors.Is(err, allowlist.ErrUnrevoked): // whoever has the role's key tries to let somebody in
+		return update.InForce{}, &update.Refusal{Attack: update.Unrevoking, What: t.Path, Err: err}
+	case err != nil:
+		return update.InForce{}, final(err)
 	}
 	return update.InForce{Version: t.Version, Detail: hex.EncodeToString(t.SHA256[:8])}, nil
 }

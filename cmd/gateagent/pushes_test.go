@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -231,6 +232,27 @@ func TestPushedList(t *testing.T) {
 	}
 	if got := w.ask(55); got.Verdict != gate.ListAllow {
 		t.Errorf("after a restart without network: %+v", got)
+	}
+}
+
+// Newer revocations that lack some in force are refused with an alarm of their
+// own name, whoever signed them: nobody is let in again.
+func TestPushedRevocationsThatFree(t *testing.T) {
+	w := newPushWorld(t)
+	w.publishList(1, 5, true)
+	w.revoke(1)
+	w.repo.Publish(w.now)
+	defer w.start()()
+	w.await("the list", func() bool { return w.ask(2).Verdict == gate.ListAllow })
+	w.gone = allowlist.Revocations{Number: w.gone.Number}
+	w.revoke(2)
+	w.push()
+	alarm := func(n gate.Notice) bool {
+		return n.Source == "update alarm" && strings.Contains(n.Text, "unrevoking") && strings.Contains(n.Text, "lack some that are in force")
+	}
+	w.await("the alarm", func() bool { return slices.ContainsFunc(w.updates.Notices(), alarm) })
+	if one, two := w.ask(1), w.ask(2); one.Code != gate.CodeListRevoked || two.Verdict != gate.ListAllow {
+		t.Errorf("who was revoked: %+v; who is in the refused file: %+v", one, two)
 	}
 }
 

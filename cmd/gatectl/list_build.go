@@ -120,7 +120,7 @@ func listBuildCommand() *cobra.Command {
 	fl.StringVar(&f.issued, "issued", "", "moment of issue like 2026-03-01T08:00:00Z (default now)")
 	fl.StringVar(&f.zone, "zone", "", "zone of times without offset, like Asia/Ho_Chi_Minh")
 	fl.StringVar(&f.report, "report", "", "write rejected and repeated rows to this CSV file instead of standard error")
-	fl.StringVar(&f.temp, "temp", "", "folder for sorting, 40 bytes a row (default beside --out)")
+	fl.StringVar(&f.temp, "temp", "", "folder for sorting, 40 bytes a row, 80 at worst (default beside --out)")
 	fl.Int64Var(&f.memory, "memory", 256, "memory for sorting in MiB")
 	fl.BoolVar(&f.strict, "strict", false, "a single rejected row is an error, and no list is written")
 	fl.BoolVar(&f.specimens, "specimens", false, "also take documents of ICAO's specimen state UTO")

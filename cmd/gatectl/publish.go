@@ -65,6 +65,7 @@ type listFlags struct {
 	repoFlags
 	airport string
 	deltas  []string
+	older   []string
 }
 
 func publishListCommand() *cobra.Command {
@@ -77,8 +78,10 @@ Its table is proven against its statement, page by page. The repository's
 signature takes the place of the statement's own; list.key is not published.
 
 --delta 26=FILE adds the patch that leads from version 26 to this one: kiosks
-that have 26 fetch that instead of the table. Older tables are taken out, older
-patches when their generation is over.`,
+that have 26 fetch that instead of the table. It is tried out first: with the
+list that the repository holds, or for a version before that one with its folder
+(--old list-25). Older tables are taken out, older patches when their generation
+is over.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			st, err := allowlist.Examine(cmd.Context(), args[0])
@@ -94,6 +97,9 @@ patches when their generation is over.`,
 				if err := checkList(r, f.airport, st, now); err != nil {
 					return err
 				}
+				if err := f.checkDeltas(cmd.Context(), r, all, st); err != nil {
+					return err
+				}
 				for i := range all {
 					if err := all[i].add(r, now); err != nil {
 						return err
@@ -106,6 +112,7 @@ patches when their generation is over.`,
 	f.registerKeys(cmd)
 	cmd.Flags().StringVar(&f.airport, "airport", "", "`IATA` code of the airport")
 	cmd.Flags().StringArrayVar(&f.deltas, "delta", nil, "`VERSION=FILE`: patch from an older version to this one, repeatable")
+	cmd.Flags().StringArrayVar(&f.older, "old", nil, "`folder` of an older list that a patch leads from, where the repository does not hold it any more; repeatable")
 	required(cmd, "airport")
 	return cmd
 }
@@ -206,13 +213,26 @@ in force within a second.`,
 	return cmd
 }
 
-// checkRevocations refuses a file with which a kiosk would miss a change: it
-// must go back to what the list in force takes into account.
+// checkRevocations refuses a file with which a kiosk would miss a change, or
+// that it would refuse: it must go back to what the list in force takes into
+// account, and hold what the published one holds from there on.
 func checkRevocations(r *repo.Repo, airport string, next *allowlist.Revocations) error {
 	if _, err := wire.AirportRole(airport); err != nil {
 		return err
 	}
-	raw, err := r.Content(wire.ListPath(airport))
+	raw, err := r.Content(wire.RevocationsPath(airport))
+	if err == nil {
+		old, err := allowlist.ParseRevocations(raw)
+		if err != nil {
+			return fmt.Errorf("the published file: %w", err)
+		}
+		if err := next.Follows(old, 0); err != nil {
+			return fmt.Errorf("kiosks would refuse the file: %w", err)
+		}
+	} else if !errors.Is(err, repo.ErrNoTarget) {
+		return err
+	}
+	raw, err = r.Content(wire.ListPath(airport))
 	if errors.Is(err, repo.ErrNoTarget) {
 		return nil // the first list comes later and takes them into account
 	}

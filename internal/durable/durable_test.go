@@ -144,3 +144,34 @@ func TestRemoveTempsTakesOnlyLeftovers(t *testing.T) {
 		t.Errorf("folder holds %v", n)
 	}
 }
+
+// What is erased is overwritten before its name goes, for whoever still has the
+// file open too.
+func TestErase(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "secret")
+	if err := WriteFile(path, []byte("synthetic secret"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	held, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer held.Close()
+	if err := Erase(path); err != nil {
+		t.Fatal(err)
+	}
+	left := make([]byte, 16)
+	if n, err := held.Read(left); n != 16 || string(left) != string(make([]byte, 16)) || err != nil {
+		t.Errorf("%d bytes %q are left, %v", n, left, err)
+	}
+	if n := names(t, dir); len(n) != 0 {
+		t.Errorf("folder holds %v", n)
+	}
+	if err := Erase(path); err != nil {
+		t.Errorf("what is gone: %v", err)
+	}
+	if err := Erase(dir); err == nil {
+		t.Error("a folder is erased")
+	}
+}

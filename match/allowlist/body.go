@@ -90,6 +90,8 @@ type sealer struct {
 	index, body hash.Hash
 	sum         [sha256.Size]byte // scratch
 	page        page              // scratch
+	plain       [bodySize]byte    // scratch: what goes through an interface would be allocated
+	entry       [entrySize]byte   // scratch
 }
 
 func newSealer(d *derived) *sealer {
@@ -99,7 +101,8 @@ func newSealer(d *derived) *sealer {
 func (s *sealer) indexOf(e *encoded) (out [indexSize]byte) {
 	s.index.Reset()
 	s.index.Write(e.b[:e.n])
-	copy(out[:], s.index.Sum(s.sum[:0]))
+	s.index.Sum(s.sum[:0])
+	copy(out[:], s.sum[:])
 	return out
 }
 
@@ -118,10 +121,11 @@ func (s *sealer) seal(e *encoded, b body) (out [entrySize]byte, err error) {
 	if err != nil {
 		return out, err
 	}
-	index, plain := s.indexOf(e), b.pack()
-	copy(out[:indexSize], index[:])
-	block.Encrypt(out[indexSize:], plain[:])
-	return out, nil
+	index := s.indexOf(e)
+	copy(s.entry[:], index[:])
+	s.plain = b.pack()
+	block.Encrypt(s.entry[indexSize:], s.plain[:])
+	return s.entry, nil
 }
 
 // open opens the sealed half of an entry.

@@ -55,7 +55,7 @@ type BuildConfig struct {
 	// Specimens allows documents of ICAO's specimen state UTO.
 	Specimens bool
 	Strict    bool   // one rejected row, and no list is written
-	Temp      string // folder for sorting, needs 40 bytes a row; default: beside the list
+	Temp      string // folder for sorting, needs 40 bytes a row, 80 where they repeat one document; default: beside the list
 	Memory    int64  // bytes for sorting; default 256 MiB
 	Report    func(Issue)
 	Progress  func(phase string, done, total uint64)
@@ -79,7 +79,7 @@ type Summary struct {
 }
 
 // Builder makes a list from rows in any order, with bounded memory: rows are
-// sealed as they come, sorted in runs on disk and merged. The same rows in the
+// sealed and parted on disk as they come, then sorted part by part. The same rows in the
 // same order, with the same secret, key, version and times, give the same
 // bytes. It belongs to one goroutine.
 type Builder struct {
@@ -142,7 +142,7 @@ func NewBuilder(ctx context.Context, dir string, cfg BuildConfig) (*Builder, err
 	}
 	b.group, b.groupCtx = errgroup.WithContext(ctx)
 	workers, jobs := runtime.GOMAXPROCS(0), b.jobs
-	limit := max(int(cfg.Memory/int64(workers)/recordSize), batchSize)
+	limit := cfg.blockLimit(workers)
 	for range workers {
 		b.group.Go(func() error { return b.work(jobs, limit) })
 	}

@@ -14,6 +14,7 @@ import (
 
 // Sorting in many runs on disk gives the bytes of sorting in memory.
 func TestManyRunsOnDisk(t *testing.T) {
+	t.Parallel()
 	var rows []Row
 	for i := range 20000 {
 		rows = append(rows, row(vnm(i%15000))) // the last 5000 repeat
@@ -51,6 +52,27 @@ func TestManyRunsOnDisk(t *testing.T) {
 	}
 	if table := mustOpen(t, onDisk, 1); table.Verify(context.Background()) != nil {
 		t.Error("the table does not verify")
+	}
+}
+
+// A caller may use the memory of one row for the next.
+func TestSetsOfOneMemory(t *testing.T) {
+	rows := []Row{row(vnm(0)), row(vnm(1)), row(vnm(2))}
+	b, err := NewBuilder(t.Context(), filepath.Join(t.TempDir(), "list"), testConfig(1, 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	gates := []string{""}
+	for i, r := range rows {
+		gates[0] = []string{"G1", "G2", "G1"}[i]
+		r.Gates = gates
+		if err := b.Add(r, int64(i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := []uint32{b.batch[0].body.set, b.batch[1].body.set, b.batch[2].body.set}; got[0] == got[1] || got[0] != got[2] {
+		t.Errorf("sets %v", got)
 	}
 }
 

@@ -105,13 +105,14 @@ func TestCSVTimes(t *testing.T) {
 
 // A cache that is full forgets pages and still gives right ones.
 func TestSmallCache(t *testing.T) {
+	t.Parallel()
 	var rows []Row
-	for i := range 5000 {
+	for i := range 1500 {
 		rows = append(rows, row(vnm(i)))
 	}
 	table := mustOpen(t, build(t, testConfig(1, 1), rows...), 1)
 	table.cache = newPageCache(2)
-	for i := range 5000 {
+	for i := range 1500 {
 		if found, err := table.Find(vnm(i)); err != nil || len(found) != 1 {
 			t.Fatalf("document %d: %v %v", i, found, err)
 		}

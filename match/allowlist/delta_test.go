@@ -61,6 +61,7 @@ func mustFile(t testing.TB, path string) []byte {
 // Whatever the two lists: the older one and the delta give the newer one byte
 // for byte, and the delta says how many changes it holds.
 func TestMergeGivesTheFullBuild(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(r *rapid.T) {
 		rows := rapid.SliceOfN(rapid.Custom(drawRow), 0, 200).Draw(r, "old")
 		old := openProven(t, build(t, testConfig(1, 1), rows...))
@@ -89,6 +90,7 @@ func TestMergeGivesTheFullBuild(t *testing.T) {
 
 // Over several chunks, with changes at both ends and across their borders.
 func TestMergeOfManyPages(t *testing.T) {
+	t.Parallel()
 	rows := make([]Row, 20000)
 	for i := range rows {
 		rows[i] = row(vnm(i))
@@ -249,6 +251,7 @@ func TestApplyDeltaAndRollBack(t *testing.T) {
 
 // A delta that is not the one, or meets an altered table, changes nothing.
 func TestWrongDeltas(t *testing.T) {
+	t.Parallel()
 	p := push(t)
 	state := t.TempDir()
 	s := mustStore(t, state)

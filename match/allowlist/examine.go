@@ -34,6 +34,16 @@ func OpenBuilt(dir string) (*Table, error) {
 	return openTable(dir, st, nil)
 }
 
+// OpenTarget opens the list of the update repository, for CheckDelta: a
+// statement that the caller has proven, and the path of its table.
+func OpenTarget(statement []byte, table string) (*Table, error) {
+	st, err := ParseProven(statement)
+	if err != nil {
+		return nil, err
+	}
+	return openTableFile(table, st, nil)
+}
+
 // InFolder gives the statement of the list that a Store's folder has in force,
 // for whoever looks at it from outside: nothing is proven by it. The error is
 // fs.ErrNotExist where there is none.

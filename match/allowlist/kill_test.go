@@ -60,7 +60,8 @@ func victim(state, after string) error {
 func runVictim(t *testing.T, state, after string) []string {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), killState+"="+state, killAfter+"="+after)
+	// The race detector would hold up every process for a second at its end.
+	cmd.Env = append(os.Environ(), killState+"="+state, killAfter+"="+after, "GORACE=atexit_sleep_ms=10")
 	out, err := cmd.Output()
 	if (after == "") != (err == nil) {
 		t.Fatalf("killed after %q: %v", after, err)
@@ -98,6 +99,7 @@ func prepare(t *testing.T, p *pushed) string {
 // the old list or the new one, whole; the same again completes it, and nothing
 // is left lying about.
 func TestKilledAtEveryStep(t *testing.T) {
+	t.Parallel()
 	p := push(t)
 	steps := runVictim(t, prepare(t, &p), "")
 	if len(steps) < 9 {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"sort"
 )
 
 // Merge makes the table of the next version out of an older one and a delta
@@ -15,7 +16,21 @@ import (
 // back with little memory; whatever comes out has the root in next, or it is an
 // error. Pages of the old table are not proven one by one: an altered one shows
 // in the root.
-func Merge(ctx context.Context, old *Table, delta io.Reader, next Statement, to string) (err error) {
+func Merge(ctx context.Context, old *Table, delta io.Reader, next Statement, to string) error {
+	return merge(ctx, old, delta, next, func() (*os.File, error) {
+		return os.OpenFile(to, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	})
+}
+
+// CheckDelta says whether a delta makes the table of next out of an older one,
+// without writing it: what central asks before its update repository vouches
+// for the delta. ErrBase and ErrDamaged say that it does not.
+func CheckDelta(ctx context.Context, old *Table, delta io.Reader, next Statement) error {
+	return merge(ctx, old, delta, next, func() (*os.File, error) { return nil, nil })
+}
+
+// merge writes to the file that create makes, nowhere if that is nil.
+func merge(ctx context.Context, old *Table, delta io.Reader, next Statement, create func() (*os.File, error)) (err error) {
 	d, err := openDelta(delta)
 	if err != nil {
 		return err
@@ -30,11 +45,13 @@ func Merge(ctx context.Context, old *Table, delta io.Reader, next Statement, to 
 	if err := d.sets(sets, next.DataPages); err != nil {
 		return err
 	}
-	f, err := os.OpenFile(to, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	f, err := create()
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, f.Close()) }()
+	if f != nil {
+		defer func() { err = errors.Join(err, f.Close()) }()
+	}
 	w, err := newTableWriter(ctx, f, sets, bucketBits(next.Entries))
 	defer w.close()
 	if err != nil {
@@ -102,9 +119,13 @@ func (p *patcher) run() error {
 		if p.d.now.kind == changeEnd && e == nil {
 			return nil
 		}
-		if e != nil && (p.d.now.kind == changeEnd || bytes.Compare(e[:indexSize], p.d.now.entry[:indexSize]) < 0) {
-			err = p.emit(e)
-			p.old.skip()
+		same := p.old.rest // nothing changes any more
+		if p.d.now.kind != changeEnd {
+			same = before(p.old.rest, p.d.now.entry[:indexSize])
+		}
+		if len(same) > 0 {
+			err = p.emit(same)
+			p.old.rest = p.old.rest[len(same):]
 		} else {
 			err = p.patch([indexSize]byte(p.d.now.entry[:]))
 		}
@@ -114,12 +135,26 @@ func (p *patcher) run() error {
 	}
 }
 
+// before gives the entries at the head of sorted ones that come before an
+// index. A delta changes one in a hundred or fewer, so it looks ahead in steps
+// that double, then halves the last one.
+func before(entries, index []byte) []byte {
+	is := func(i int) bool { return bytes.Compare(entries[i*entrySize:i*entrySize+indexSize], index) < 0 }
+	all, step := len(entries)/entrySize, 1
+	for step <= all && is(step-1) {
+		step *= 2
+	}
+	known := step / 2 // as many come before it
+	n := sort.Search(min(step-1, all)-known, func(i int) bool { return !is(known + i) })
+	return entries[:(known+n)*entrySize]
+}
+
 // emit keeps a wrong delta from filling the disk.
-func (p *patcher) emit(e []byte) error {
-	if p.w.n == p.limit {
+func (p *patcher) emit(entries []byte) error {
+	if p.w.n+uint64(len(entries)/entrySize) > p.limit {
 		return errOtherRoot
 	}
-	return p.w.entry(e)
+	return p.w.entries(entries)
 }
 
 var errNoFit = fmt.Errorf("%w: it changes entries that are not there; load the whole list", ErrBase)

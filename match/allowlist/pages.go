@@ -3,7 +3,10 @@ package allowlist
 import (
 	"context"
 	"encoding/binary"
+	"io"
 	"os"
+	"runtime"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -12,37 +15,57 @@ import (
 // shares the machine's cores with a merge waits a millisecond and not ten.
 const chunkPages = 128
 
+// hashers are how many goroutines hash and write chunks: hashing costs more
+// than everything else that a merge does.
+const hashers = 2
+
 // tableWriter writes a table front to back; only the header, which holds the
 // counts, is written last. Pages are hashed and written beside the one
 // goroutine that calls it. Close must be called whatever happens.
 type tableWriter struct {
-	f      *os.File
-	n      uint64   // entries so far
-	starts []uint32 // bucket index for fine
+	out    io.WriterAt // nil: only the root is wanted
+	n      uint64      // entries so far
+	starts []uint32    // bucket index for fine
 	fine   uint
 
-	chunk  []byte // under construction
-	full   chan []byte
-	empty  chan []byte
-	end    chan struct{}    // closed when the other side has ended
-	hashes [][hashSize]byte // of the data pages; the other side's until end
-	err    error            // the other side's until end
+	chunk []byte // under construction
+	first uint64 // number of its first page
+	full  chan chunk
+	empty chan []byte
+	end   sync.WaitGroup // of the other side
+
+	mu     sync.Mutex
+	hashes [][hashSize]byte // of the data pages
+	err    error            // of the other side
 	head   header           // counts are filled in as they are known
 }
 
+// chunk is a run of whole pages.
+type chunk struct {
+	first uint64
+	bytes []byte
+}
+
 // newTableWriter begins a table with its sets; fine is the width of the bucket
-// index for at least as many entries as there will be.
+// index for at least as many entries as there will be. Without a file nothing
+// is written and the root is what comes of it.
 func newTableWriter(ctx context.Context, f *os.File, sets *setTable, fine uint) (*tableWriter, error) {
 	const depth = 4
 	w := &tableWriter{
-		f: f, fine: fine, starts: make([]uint32, 0, 1<<fine+1),
-		full: make(chan []byte, depth), empty: make(chan []byte, depth), end: make(chan struct{}),
+		fine: fine, starts: make([]uint32, 0, 1<<fine+1),
+		full: make(chan chunk, depth), empty: make(chan []byte, depth+hashers),
 	}
-	for range depth - 1 {
-		w.empty <- make([]byte, 0, chunkPages*pageSize)
+	if f != nil {
+		w.out = f
+	}
+	for range cap(w.empty) - 1 {
+		w.empty <- nil // made when it is needed: a small table has one chunk
 	}
 	w.chunk = make([]byte, 0, chunkPages*pageSize)
-	go w.run(ctx, w.full)
+	full := w.full // close forgets it
+	for range hashers {
+		w.end.Go(func() { w.run(ctx, f, full) })
+	}
 	dir, data := sets.layOut()
 	w.head.sets, w.head.setPages = uint64(len(sets.order)), uint64(len(data))
 	if err := w.bytes(new(page)[:]); err != nil { // the header's place
@@ -56,40 +79,61 @@ func newTableWriter(ctx context.Context, f *os.File, sets *setTable, fine uint) 
 	return w, nil
 }
 
-// run hashes and writes chunks. Writing out begins at once, so that the sync at
-// the end finds little to do.
-func (w *tableWriter) run(ctx context.Context, full <-chan []byte) {
-	defer close(w.end)
-	var at int64
-	for chunk := range full {
-		if w.err == nil && ctx.Err() != nil {
-			w.err = context.Cause(ctx)
+// run hashes and writes chunks, each at its place. Writing out begins at once,
+// so that the sync at the end finds little to do.
+func (w *tableWriter) run(ctx context.Context, f *os.File, full <-chan chunk) {
+	var hashes [chunkPages][hashSize]byte
+	for c := range full {
+		err := w.failed()
+		if err == nil && ctx.Err() != nil {
+			err = context.Cause(ctx)
 		}
-		if w.err == nil {
-			for p := chunk; len(p) > 0; p = p[pageSize:] {
-				w.hashes = append(w.hashes, leafHash((*page)(p)))
+		if err == nil {
+			pages := len(c.bytes) / pageSize
+			for i := range pages {
+				hashes[i] = leafHash((*page)(c.bytes[i*pageSize:]))
 			}
-			_, w.err = w.f.WriteAt(chunk, at)
-			// A hint: what it cannot do, the sync at the end does.
-			_ = unix.SyncFileRange(int(w.f.Fd()), at, int64(len(chunk)), unix.SYNC_FILE_RANGE_WRITE)
-			at += int64(len(chunk))
+			if f != nil {
+				at := int64(c.first) * pageSize
+				_, err = f.WriteAt(c.bytes, at)
+				// A hint: what it cannot do, the sync at the end does.
+				_ = unix.SyncFileRange(int(f.Fd()), at, int64(len(c.bytes)), unix.SYNC_FILE_RANGE_WRITE)
+			}
+			w.note(c.first, hashes[:pages], err)
+		} else {
+			w.note(c.first, nil, err)
 		}
-		w.empty <- chunk[:0]
+		w.empty <- c.bytes[:0]
+		runtime.Gosched() // a lane may be waiting
 	}
 }
 
-// close ends the other side and gives its error.
+// note remembers what came of a chunk.
+func (w *tableWriter) note(first uint64, hashes [][hashSize]byte, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.err == nil {
+		w.err = err
+	}
+	if need := int(first) + len(hashes) - len(w.hashes); need > 0 {
+		w.hashes = append(w.hashes, make([][hashSize]byte, need)...)
+	}
+	copy(w.hashes[min(int(first), len(w.hashes)):], hashes)
+}
+
+func (w *tableWriter) failed() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.err
+}
+
+// close ends the other side and gives its error. What waits for it never
+// stops it: there is room in empty for every chunk that there is.
 func (w *tableWriter) close() error {
 	if w.full != nil {
 		close(w.full)
 		w.full = nil
-		for ended := false; !ended; {
-			select {
-			case <-w.empty:
-			case <-w.end:
-				ended = true
-			}
-		}
+		w.end.Wait()
 	}
 	return w.err
 }
@@ -100,30 +144,38 @@ func (w *tableWriter) bytes(b []byte) error {
 	if len(w.chunk) < cap(w.chunk) {
 		return nil
 	}
-	return w.hand(w.chunk)
+	return w.hand()
 }
 
-// hand gives a chunk of whole pages to the other side.
-func (w *tableWriter) hand(chunk []byte) error {
-	w.full <- chunk
-	select {
-	case w.chunk = <-w.empty:
-		return nil
-	case <-w.end: // it ends early never; kept from waiting for ever all the same
-		return w.err
+// hand gives the chunk, whole pages, to the other side.
+func (w *tableWriter) hand() error {
+	w.full <- chunk{w.first, w.chunk}
+	w.first += uint64(len(w.chunk) / pageSize)
+	if w.chunk = <-w.empty; w.chunk == nil {
+		w.chunk = make([]byte, 0, chunkPages*pageSize)
 	}
+	return w.failed()
 }
 
-// entry adds one entry; they come in order.
-func (w *tableWriter) entry(e []byte) error {
-	if w.n == maxEntries {
+// entries adds entries; they come in order.
+func (w *tableWriter) entries(run []byte) error {
+	if w.n+uint64(len(run)/entrySize) > maxEntries {
 		return errFull
 	}
-	for b := bucket(e, w.fine); uint64(len(w.starts)) <= b; {
-		w.starts = append(w.starts, uint32(w.n))
+	for at := 0; at < len(run); at += entrySize {
+		for b := bucket(run[at:], w.fine); uint64(len(w.starts)) <= b; {
+			w.starts = append(w.starts, uint32(w.n))
+		}
+		w.n++
 	}
-	w.n++
-	return w.bytes(e[:entrySize])
+	for len(run) > 0 {
+		part := min(cap(w.chunk)-len(w.chunk), len(run))
+		if err := w.bytes(run[:part]); err != nil {
+			return err
+		}
+		run = run[part:]
+	}
+	return nil
 }
 
 // pad ends a region: its last page is filled with zeros.
@@ -155,7 +207,7 @@ func (w *tableWriter) finish(h header) (root [hashSize]byte, pages uint64, err e
 		return root, 0, err
 	}
 	if len(w.chunk) > 0 {
-		w.full <- w.chunk
+		w.full <- chunk{w.first, w.chunk}
 	}
 	if err := w.close(); err != nil {
 		return root, 0, err
@@ -163,8 +215,8 @@ func (w *tableWriter) finish(h header) (root [hashSize]byte, pages uint64, err e
 	h.entries, h.sets, h.setPages = w.n, w.head.sets, w.head.setPages
 	first := h.marshal()
 	w.hashes[0] = leafHash(first)
-	if root, err = writeTree(w.f, w.hashes); err == nil {
-		_, err = w.f.WriteAt(first[:], 0)
+	if root, err = writeTree(w.out, w.hashes); err == nil && w.out != nil {
+		_, err = w.out.WriteAt(first[:], 0)
 	}
 	return root, uint64(len(w.hashes)), err
 }

@@ -69,6 +69,7 @@ func drawRow(t *rapid.T) Row {
 // The table says exactly what a map says, however small the memory for
 // sorting, and the same rows give the same bytes.
 func TestAgainstAMap(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(r *rapid.T) {
 		rows := rapid.SliceOfN(rapid.Custom(drawRow), 0, 300).Draw(r, "rows")
 		model := map[Document][]seen{}

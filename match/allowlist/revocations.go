@@ -95,6 +95,33 @@ func (r *Revocations) Forget(base uint64) {
 	r.gone = slices.DeleteFunc(r.gone, func(g revocation) bool { return g.number <= base })
 }
 
+// ErrUnrevoked: newer revocations lack some that are in force.
+var ErrUnrevoked = errors.New("revocations lack some that are in force")
+
+// Follows says whether a file may take the place of an older one: whatever
+// that one revokes stands in it with the same change or a later one, but for
+// the changes up to its base and up to taken, which lists take into account.
+func (r *Revocations) Follows(old *Revocations, taken uint64) error {
+	if old == nil {
+		return nil
+	}
+	if r.Number < old.Number {
+		return fmt.Errorf("%w: they end at %d and those up to %d are in force", ErrRegress, r.Number, old.Number)
+	}
+	var lacking int
+	for i := range old.gone {
+		g := &old.gone[i]
+		if g.number > max(r.Base, taken) && !r.holds(g.generation, g.index, g.number-1) {
+			lacking++
+		}
+	}
+	if lacking > 0 {
+		return fmt.Errorf("%w: %d of the %d match keys that changes %d to %d took off are not in the file that ends at %d; publish one that holds every change since its base, or first a list that takes them into account",
+			ErrUnrevoked, lacking, len(old.gone), old.Base+1, old.Number, r.Number)
+	}
+	return nil
+}
+
 // union gives the entries of both; the later number stays.
 func union(a, b []revocation) ([]revocation, error) {
 	all := slices.Concat(a, b)

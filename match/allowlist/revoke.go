@@ -49,9 +49,11 @@ func readRevocations(dir string) (*Revocations, error) {
 
 // SetRevocations takes revocations into force whose bytes the caller has
 // proven; they are on the disk before it returns and before any look-up sees
-// them. What was revoked stays revoked, whatever the new file says, until a
-// list in force takes it into account. An older file is refused (ErrRegress);
-// the same one again changes nothing.
+// them. A file is cumulative from its base: an older one is refused
+// (ErrRegress), and so is one that lacks a key in force from after its base
+// (ErrUnrevoked); what was in force stays so. What was revoked before its base
+// stays revoked until a list in force takes it into account. The same file
+// again changes nothing.
 func (s *Store) SetRevocations(ctx context.Context, raw []byte) error {
 	next, err := ParseRevocations(raw)
 	if err != nil {
@@ -83,6 +85,9 @@ func (s *Store) setRevocations(next *Revocations) error {
 			return fmt.Errorf("%w: %s", ErrDamaged, gap)
 		}
 	case old.now != nil:
+		if err := next.Follows(old.now, had.settled()); err != nil {
+			return err
+		}
 		if next, err = old.now.mergedWith(next); err != nil {
 			return err
 		}

@@ -54,8 +54,12 @@ func TestRevocations(t *testing.T) {
 	if err := s.SetRevocations(t.Context(), one.Marshal()); !errors.Is(err, ErrRegress) {
 		t.Errorf("older revocations: %v", err)
 	}
-	// A newer file that says nothing of them frees nobody.
-	if err := s.SetRevocations(t.Context(), (&Revocations{Number: 7}).Marshal()); err != nil {
+	// A newer file that says nothing of them is refused; one that begins after
+	// them frees nobody.
+	if err := s.SetRevocations(t.Context(), (&Revocations{Number: 7}).Marshal()); !errors.Is(err, ErrUnrevoked) {
+		t.Errorf("a file without what is in force: %v", err)
+	}
+	if err := s.SetRevocations(t.Context(), (&Revocations{Number: 7, Base: 7}).Marshal()); err != nil {
 		t.Fatal(err)
 	}
 	refused(1)
@@ -78,6 +82,65 @@ func TestRevocations(t *testing.T) {
 		t.Fatal(err)
 	}
 	refused(1)
+}
+
+// A newer file must hold every key in force from after its base, with its
+// change or a later one: else it is refused as what it is, by the file and after
+// a restart, and what was in force stays.
+func TestRevocationsAreCumulative(t *testing.T) {
+	p := push(t)
+	three := revocations(t, &Revocations{}, vnm(1), vnm(2), vnm(3))
+	without := func(r *Revocations, change func(*revocation) bool) *Revocations {
+		return &Revocations{Number: r.Number + 1, Base: r.Base, gone: slices.DeleteFunc(slices.Clone(r.gone), func(g revocation) bool { return change(&g) })}
+	}
+	earlier := revocations(t, three, vnm(4))
+	for i := range earlier.gone {
+		if earlier.gone[i].number == 3 {
+			earlier.gone[i].number = 2 // a list that knows change 2 would free it
+		}
+	}
+	forgot := revocations(t, three, vnm(4))
+	forgot.Forget(2)
+	for name, c := range map[string]struct {
+		next *Revocations
+		why  error
+	}{
+		"without the oldest": {without(three, func(g *revocation) bool { return g.number == 1 }), ErrUnrevoked},
+		"without the newest": {without(three, func(g *revocation) bool { return g.number == 3 }), ErrUnrevoked},
+		"without any":        {without(three, func(*revocation) bool { return true }), ErrUnrevoked},
+		"one antedated":      {earlier, ErrUnrevoked},
+		"older":              {revocations(t, &Revocations{}, vnm(1), vnm(2)), ErrRegress},
+		"the same":           {three, nil},
+		"another change":     {revocations(t, three, vnm(4)), nil},
+		"revoked once more":  {revocations(t, three, vnm(1)), nil},
+		"from a later base":  {forgot, nil},
+	} {
+		state := t.TempDir()
+		s := mustStore(t, state)
+		p.load(t, s)
+		if err := s.SetRevocations(t.Context(), three.Marshal()); err != nil {
+			t.Fatal(err)
+		}
+		before := mustFile(t, filepath.Join(state, RevocationsFile))
+		for when := range 2 {
+			if err := s.SetRevocations(t.Context(), c.next.Marshal()); !errors.Is(err, c.why) || (err == nil) != (c.why == nil) {
+				t.Errorf("%s, %d: %v, want %v", name, when, err, c.why)
+			}
+			for i := range 3 {
+				if a := s.Lookup(ask(vnm(i + 1))); a.Code != gate.CodeListRevoked {
+					t.Errorf("%s, %d: document %d: %+v", name, when, i+1, a)
+				}
+			}
+			if same := bytes.Equal(mustFile(t, filepath.Join(state, RevocationsFile)), before); !same && c.why != nil {
+				t.Errorf("%s, %d: refused, and the file changed", name, when)
+			}
+			s = mustStore(t, state)
+		}
+	}
+	// What lists take into account may be left out.
+	if err := without(three, func(g *revocation) bool { return g.number < 3 }).Follows(three, 2); err != nil {
+		t.Errorf("without what the list knows: %v", err)
+	}
 }
 
 // A file of revocations that is damaged, gone or old admits nobody, until a

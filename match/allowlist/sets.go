@@ -128,6 +128,9 @@ type setTable struct {
 	// raw remembers sets as rows wrote them: most rows repeat one.
 	raw map[string]uint32
 	key []byte
+	// last is what the row before wrote, a copy: most rows repeat that one.
+	last   Set
+	lastNo uint32
 }
 
 func newSetTable() *setTable {
@@ -136,6 +139,17 @@ func newSetTable() *setTable {
 
 // numberRaw takes a set as a row wrote it.
 func (t *setTable) numberRaw(s Set) (uint32, error) {
+	if len(t.last.Gates) > 0 && slices.Equal(s.Gates, t.last.Gates) && slices.Equal(s.Flights, t.last.Flights) {
+		return t.lastNo, nil
+	}
+	n, err := t.numberOther(s)
+	if err == nil {
+		t.last.Flights, t.last.Gates, t.lastNo = append(t.last.Flights[:0], s.Flights...), append(t.last.Gates[:0], s.Gates...), n
+	}
+	return n, err
+}
+
+func (t *setTable) numberOther(s Set) (uint32, error) {
 	t.key = t.key[:0]
 	for _, names := range [2][]string{s.Flights, s.Gates} {
 		t.key = binary.AppendUvarint(t.key, uint64(len(names)))

@@ -1,15 +1,10 @@
 package allowlist
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/binary"
-	"errors"
-	"io"
 	"os"
 	"path/filepath"
-	"slices"
-	"strconv"
 	"sync"
 )
 
@@ -34,40 +29,66 @@ func (r *record) compare(o *record) int {
 	return bytes.Compare(r[8:], o[8:])
 }
 
-func sortRecords(r []record) {
-	slices.SortFunc(r, func(a, b record) int { return a.compare(&b) })
+// shares are what records are parted into while they come, by the first byte
+// of their index. Indexes are a keyed hash, so the shares are even, and each is
+// small enough to be sorted in memory, one after another: nothing is merged
+// unless somebody repeats one document millions of times.
+const shares = 256
+
+// leastBlock is how many bytes of a share a worker keeps in memory at least.
+const leastBlock = 16 * recordSize
+
+// blockLimit gives the bytes of a share that each of the workers keeps in
+// memory: all of them have half of what there is.
+func (c *BuildConfig) blockLimit(workers int) int {
+	return max(int(c.Memory/2/int64(workers)/shares)/recordSize*recordSize, leastBlock)
 }
 
-// spills are the sorted runs: on disk, and the last of each worker in memory.
+// shareLimit gives the bytes of a share that are sorted in memory: it is read
+// beside room for two that are sorted.
+func (c *BuildConfig) shareLimit() int { return max(int(c.Memory/6), leastBlock) }
+
+// share is where the records of one share lie.
+type share struct {
+	blocks []extent // on disk
+	rest   [][]byte // in memory, what each worker had left
+	size   int64    // of both, in bytes
+}
+
+type extent struct {
+	at   int64
+	size int
+}
+
+// spills are the records, sealed and not yet sorted.
 type spills struct {
-	mu    sync.Mutex
-	files []*os.File
-	last  [][]record
-	count uint64
+	mu     sync.Mutex
+	file   *os.File // of all blocks; nil while everything fits into memory
+	end    int64    // of the file
+	shares [shares]share
+	count  uint64
 }
 
 func (s *spills) close() {
-	for _, f := range s.files {
-		f.Close() // scratch: nothing to lose
+	if s.file != nil {
+		s.file.Close() // scratch: nothing to lose
+		s.file = nil
 	}
-	s.files, s.last = nil, nil
+	s.shares = [shares]share{}
 }
 
-// work seals jobs into records until there are no more.
+// work seals jobs into records until there are no more. It keeps a block of
+// records of each share in memory, limit bytes each.
 func (b *Builder) work(in <-chan []job, limit int) error {
 	s := newSealer(b.keys)
-	var run []record
+	var open [shares][]byte
 	for {
 		select {
 		case <-b.groupCtx.Done():
 			return b.groupCtx.Err()
 		case jobs, more := <-in:
 			if !more {
-				sortRecords(run)
-				b.spills.mu.Lock()
-				b.spills.last = append(b.spills.last, run)
-				b.spills.count += uint64(len(run))
-				b.spills.mu.Unlock()
+				b.spills.keep(&open)
 				return nil
 			}
 			for i := range jobs {
@@ -75,132 +96,83 @@ func (b *Builder) work(in <-chan []job, limit int) error {
 				if err != nil {
 					return err
 				}
-				var r record
-				copy(r[:], entry[:])
-				binary.BigEndian.PutUint64(r[entrySize:], uint64(jobs[i].line))
-				run = append(run, r)
+				block := &open[entry[0]]
+				*block = binary.BigEndian.AppendUint64(append(withRoom(*block, limit), entry[:]...), uint64(jobs[i].line))
+				if len(*block) < limit {
+					continue
+				}
+				if err := b.spill(entry[0], *block); err != nil {
+					return err
+				}
+				*block = (*block)[:0]
 			}
 			select {
 			case b.spent <- jobs[:0]:
 			default:
 			}
-			if len(run) >= limit {
-				if err := b.spill(run); err != nil {
-					return err
-				}
-				run = run[:0]
-			}
 		}
 	}
 }
 
-// spill sorts a run and writes it to a file.
-func (b *Builder) spill(run []record) error {
-	sortRecords(run)
-	b.spills.mu.Lock()
-	f, err := os.OpenFile(filepath.Join(b.temp, "run-"+strconv.Itoa(len(b.spills.files))), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
-	if err == nil {
-		b.spills.files = append(b.spills.files, f)
-		b.spills.count += uint64(len(run))
+// withRoom gives a block with room for one more record; it doubles up to limit.
+func withRoom(block []byte, limit int) []byte {
+	if len(block) < cap(block) {
+		return block
 	}
-	b.spills.mu.Unlock()
-	if err != nil {
-		return err
+	return append(make([]byte, 0, min(max(2*len(block), leastBlock), limit)), block...)
+}
+
+// keep takes over what a worker has left in memory.
+func (s *spills) keep(open *[shares][]byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, block := range open {
+		if len(block) == 0 {
+			continue
+		}
+		s.shares[i].rest = append(s.shares[i].rest, block)
+		s.shares[i].size += int64(len(block))
+		s.count += uint64(len(block) / recordSize)
 	}
-	w := bufio.NewWriterSize(f, 1<<20)
-	for i := range run {
-		if _, err := w.Write(run[i][:]); err != nil {
+}
+
+// spill writes a block of a share to the file.
+func (b *Builder) spill(no byte, block []byte) error {
+	s := &b.spills
+	s.mu.Lock()
+	if s.file == nil {
+		f, err := os.OpenFile(filepath.Join(b.temp, "records"), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+		if err != nil {
+			s.mu.Unlock()
 			return err
 		}
+		s.file = f
 	}
-	return w.Flush()
+	f, at := s.file, s.end
+	s.end += int64(len(block))
+	s.shares[no].blocks = append(s.shares[no].blocks, extent{at, len(block)})
+	s.shares[no].size += int64(len(block))
+	s.count += uint64(len(block) / recordSize)
+	s.mu.Unlock()
+	_, err := f.WriteAt(block, at)
+	return err
 }
 
-// cursor walks through one sorted run.
-type cursor struct {
-	now  record
-	rest []record      // in memory
-	r    *bufio.Reader // or on disk
-}
-
-// next moves on; false at the end.
-func (c *cursor) next() (bool, error) {
-	if c.r == nil {
-		if len(c.rest) == 0 {
-			return false, nil
+// read appends the records of a share, block by block, to buf until it holds
+// at least limit bytes, and gives what is left of the share.
+func (s *spills) read(sh share, buf []byte, limit int) ([]byte, share, error) {
+	for len(buf) < limit && len(sh.blocks) > 0 {
+		next := sh.blocks[0]
+		begin := len(buf)
+		buf = append(buf, make([]byte, next.size)...)
+		if _, err := s.file.ReadAt(buf[begin:], next.at); err != nil {
+			return buf, sh, err
 		}
-		c.now, c.rest = c.rest[0], c.rest[1:]
-		return true, nil
+		sh.blocks = sh.blocks[1:]
 	}
-	_, err := io.ReadFull(c.r, c.now[:])
-	if errors.Is(err, io.EOF) {
-		return false, nil
+	for len(buf) < limit && len(sh.rest) > 0 {
+		buf = append(buf, sh.rest[0]...)
+		sh.rest = sh.rest[1:]
 	}
-	return err == nil, err
-}
-
-// merger gives the records of all runs in order. It is a binary heap of
-// cursors; container/heap would cost an interface call a comparison.
-type merger struct{ heap []*cursor }
-
-func (s *spills) merge() (*merger, error) {
-	m := &merger{}
-	var all []*cursor
-	for _, f := range s.files {
-		if _, err := f.Seek(0, io.SeekStart); err != nil {
-			return nil, err
-		}
-		all = append(all, &cursor{r: bufio.NewReaderSize(f, 1<<20)})
-	}
-	for _, run := range s.last {
-		all = append(all, &cursor{rest: run})
-	}
-	for _, c := range all {
-		more, err := c.next()
-		if err != nil {
-			return nil, err
-		}
-		if more {
-			m.heap = append(m.heap, c)
-		}
-	}
-	for i := len(m.heap)/2 - 1; i >= 0; i-- {
-		m.down(i)
-	}
-	return m, nil
-}
-
-// next gives the smallest record; false at the end.
-func (m *merger) next(out *record) (bool, error) {
-	if len(m.heap) == 0 {
-		return false, nil
-	}
-	*out = m.heap[0].now
-	more, err := m.heap[0].next()
-	if err != nil {
-		return false, err
-	}
-	if !more {
-		last := len(m.heap) - 1
-		m.heap[0], m.heap = m.heap[last], m.heap[:last]
-	}
-	m.down(0)
-	return true, nil
-}
-
-func (m *merger) down(i int) {
-	for {
-		child := 2*i + 1
-		if child >= len(m.heap) {
-			return
-		}
-		if child+1 < len(m.heap) && m.heap[child+1].now.compare(&m.heap[child].now) < 0 {
-			child++
-		}
-		if m.heap[i].now.compare(&m.heap[child].now) <= 0 {
-			return
-		}
-		m.heap[i], m.heap[child] = m.heap[child], m.heap[i]
-		i = child
-	}
+	return buf, sh, nil
 }

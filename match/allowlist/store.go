@@ -88,6 +88,7 @@ func OpenStore(dir string, opts Options) (*Store, error) {
 		return nil, fmt.Errorf("open allowlist: %w", err)
 	}
 	s.openRevocations()
+	s.clearBeside()
 	if s.mark.none() {
 		return s, nil
 	}
@@ -176,6 +177,28 @@ func (s *Store) secret(dir string, generation uint32) (*GenerationSecret, error)
 		return nil, fmt.Errorf("read list secret: %w", err)
 	}
 	return secret, nil
+}
+
+// clearBeside takes away secrets that lie beside lists from before they were
+// kept elsewhere, the previous list's too.
+func (s *Store) clearBeside() {
+	if s.opts.Keep == nil {
+		return
+	}
+	beside, _ := filepath.Glob(filepath.Join(s.dir, "*", SecretFile)) // only a bad pattern is an error
+	for _, path := range beside {
+		secret, err := ReadSecret(path)
+		if err == nil {
+			err = s.opts.Keep(secret)
+			secret.Wipe()
+		}
+		if err == nil {
+			err = durable.Erase(path)
+		}
+		if err != nil {
+			s.log.Warn("a list secret still lies in clear beside its list", "error", err)
+		}
+	}
 }
 
 // errNoSecret: a secret is not here yet and may come.

@@ -216,7 +216,8 @@ func TestRotUnderARunningStore(t *testing.T) {
 
 // Lists change under look-ups: every answer comes whole from one version.
 func TestSwapUnderLookups(t *testing.T) {
-	const versions = 20
+	t.Parallel()
+	const versions = 12
 	state := t.TempDir()
 	s := mustStore(t, state)
 	// Version v allows the documents v and 1000+v at flight VNv.
@@ -315,7 +316,7 @@ func TestNoRoomForTheList(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	st.DataPages = 1 << 40 / pageSize * 64 // 64 TiB
+	st.DataPages = 1 << 40 / pageSize * 64           // 64 TiB
 	elsewhere := filepath.Join(t.TempDir(), "table") // what is no plain file of this disk is copied
 	if err := os.Symlink(filepath.Join(p.second, TableFile), elsewhere); err != nil {
 		t.Fatal(err)

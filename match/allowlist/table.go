@@ -53,7 +53,10 @@ func Open(dir string, keys []ed25519.PublicKey, secret *GenerationSecret) (*Tabl
 
 // openTable opens the table in dir against a statement that is proven.
 func openTable(dir string, st Statement, secret *GenerationSecret) (*Table, error) {
-	path := filepath.Join(dir, TableFile)
+	return openTableFile(filepath.Join(dir, TableFile), st, secret)
+}
+
+func openTableFile(path string, st Statement, secret *GenerationSecret) (*Table, error) {
 	f, info, err := openRegular(path)
 	if err != nil {
 		return nil, fmt.Errorf("open list: %w", err)

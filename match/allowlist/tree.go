@@ -26,7 +26,7 @@ func nodeHash(level int, p *page) [hashSize]byte {
 }
 
 // writeTree writes the node pages over the hashes of the data pages behind
-// those and gives the root.
+// those, unless f is nil, and gives the root.
 func writeTree(f io.WriterAt, hashes [][hashSize]byte) ([hashSize]byte, error) {
 	at := int64(len(hashes)) * pageSize
 	for level := 0; ; level++ {
@@ -37,8 +37,10 @@ func writeTree(f io.WriterAt, hashes [][hashSize]byte) ([hashSize]byte, error) {
 				copy(p[(i-first)*hashSize:], hashes[i][:])
 			}
 			above = append(above, nodeHash(level, &p))
-			if _, err := f.WriteAt(p[:], at); err != nil {
-				return [hashSize]byte{}, err
+			if f != nil {
+				if _, err := f.WriteAt(p[:], at); err != nil {
+					return [hashSize]byte{}, err
+				}
 			}
 			at += pageSize
 		}

@@ -8,7 +8,7 @@ import (
 	"os"
 )
 
-// listWriter makes a table out of a Builder's runs.
+// listWriter makes a table out of a Builder's records.
 type listWriter struct {
 	b   *Builder
 	ctx context.Context
@@ -32,7 +32,7 @@ func (b *Builder) writeTo(ctx context.Context, f *os.File) (Statement, error) {
 		return Statement{}, err
 	}
 	w := listWriter{b, ctx, t}
-	if err := w.merge(); err != nil {
+	if err := w.sort(); err != nil {
 		return Statement{}, err
 	}
 	root, pages, err := w.finish(header{generation: b.cfg.Secret.Generation, version: b.cfg.Version, kinds: b.kinds, check: b.keys.check})
@@ -43,48 +43,61 @@ func (b *Builder) writeTo(ctx context.Context, f *os.File) (Statement, error) {
 		Revoked: b.cfg.Revoked, Airport: b.cfg.Airport, Entries: w.n, DataPages: pages, Root: root}, nil
 }
 
-// merge writes the entries of all runs in order. Records with the same index
+// sort writes the entries of all records in order. Records with the same index
 // belong to one document: repeated entries are merged into the first line's,
 // and a document with too many is rejected as a whole, since dropping some
 // could drop a refusal.
-func (w *listWriter) merge() error {
-	m, err := w.b.spills.merge()
-	if err != nil {
-		return err
-	}
-	total := w.b.spills.count
-	var group []record // distinct entries of one document
-	flooded := false   // the document has too many
-	for done := uint64(0); ; done++ {
-		if done%(1<<16) == 0 {
-			if w.ctx.Err() != nil {
-				return context.Cause(w.ctx)
+func (w *listWriter) sort() error {
+	ctx, stop := context.WithCancel(w.ctx)
+	s := newSorter(ctx, w.b)
+	defer func() {
+		stop()
+		for range s.full { // until the sorter has ended: what it reads is closed next
+		}
+	}()
+	var g group
+	var done uint64
+	for records := range s.full {
+		for i := range records {
+			if done%(1<<16) == 0 {
+				w.b.cfg.Progress("merging", done, w.b.spills.count)
 			}
-			w.b.cfg.Progress("merging", done, total)
-		}
-		var r record
-		more, err := m.next(&r)
-		if err != nil {
-			return err
-		}
-		if !more {
-			return w.flush(group, flooded)
-		}
-		switch last := len(group) - 1; {
-		case last < 0 || !bytes.Equal(group[last].index(), r.index()):
-			if err := w.flush(group, flooded); err != nil {
+			done++
+			if err := w.record(&g, &records[i]); err != nil {
 				return err
 			}
-			group, flooded = append(group[:0], r), false
-		case bytes.Equal(group[last].entry(), r.entry()):
-			w.duplicate(&r, &group[last])
-		case len(group) == maxPerKey:
-			flooded = true
-			w.tooMany(&r)
-		default:
-			group = append(group, r)
 		}
+		s.empty <- records
 	}
+	if s.err != nil {
+		return s.err
+	}
+	return w.flush(&g)
+}
+
+// group is the distinct entries of one document.
+type group struct {
+	records []record
+	flooded bool // the document has too many
+}
+
+// record takes the next record.
+func (w *listWriter) record(g *group, r *record) error {
+	switch last := len(g.records) - 1; {
+	case last < 0 || !bytes.Equal(g.records[last].index(), r.index()):
+		if err := w.flush(g); err != nil {
+			return err
+		}
+		g.records, g.flooded = append(g.records[:0], *r), false
+	case bytes.Equal(g.records[last].entry(), r.entry()):
+		w.duplicate(r, &g.records[last])
+	case len(g.records) == maxPerKey:
+		g.flooded = true
+		w.tooMany(r)
+	default:
+		g.records = append(g.records, *r)
+	}
+	return nil
 }
 
 func (w *listWriter) duplicate(r, first *record) {
@@ -98,13 +111,13 @@ func (w *listWriter) tooMany(r *record) {
 }
 
 // flush writes the entries of one document.
-func (w *listWriter) flush(group []record, flooded bool) error {
-	for i := range group {
-		if flooded {
-			w.tooMany(&group[i])
+func (w *listWriter) flush(g *group) error {
+	for i := range g.records {
+		if g.flooded {
+			w.tooMany(&g.records[i])
 			continue
 		}
-		if err := w.entry(group[i].entry()); err != nil {
+		if err := w.entries(g.records[i].entry()); err != nil {
 			return err
 		}
 	}
