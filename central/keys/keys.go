@@ -142,7 +142,7 @@ func Open(ref string, ask Ask) (*Key, error) {
 	case *ecdsa.PrivateKey:
 		return &Key{Signer: k}, nil
 	}
-	return nil, fmt.Errorf("key %s: a key of type %T: want Ed25519 or ECDSA on P-256", ref, parsed)
+	return nil, fmt.Errorf("key %s: a key of type %T: want Ed25519, or ECDSA on P-256 or P-384", ref, parsed)
 }
 
 // Public reads the public half: of a .pub file, of the file beside a key, or

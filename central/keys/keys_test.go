@@ -5,6 +5,7 @@ import (
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
+	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/sha256"
 	"errors"
@@ -105,7 +106,7 @@ func softToken(t *testing.T) string {
 func TestKeyInToken(t *testing.T) {
 	ref := strings.Replace(softToken(t), "%s", "root-1", 1)
 	pin := answer("98765432")
-	pub, err := CreateInToken(ref, pin)
+	pub, err := CreateInToken(ref, elliptic.P256(), pin)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,8 +128,15 @@ func TestKeyInToken(t *testing.T) {
 	if labels, err := ListToken(ref, pin); err != nil || !slices.Equal(labels, []string{"root-1"}) {
 		t.Errorf("labels %q, %v", labels, err)
 	}
-	if _, err := CreateInToken(ref, pin); err == nil {
+	if _, err := CreateInToken(ref, elliptic.P256(), pin); err == nil {
 		t.Error("a key in a token was replaced")
+	}
+	other := strings.Replace(ref, "root-1", "wide", 1)
+	if _, err := CreateInToken(other, elliptic.P521(), pin); err == nil {
+		t.Error("a curve that kiosks do not take")
+	}
+	if pub, err := CreateInToken(other, elliptic.P384(), pin); err != nil || pub.(*ecdsa.PublicKey).Curve != elliptic.P384() {
+		t.Errorf("P-384: %v", err)
 	}
 	if _, err := Open(strings.Replace(ref, "root-1", "root-2", 1), pin); err == nil || !strings.Contains(err.Error(), "0 keys of that name") {
 		t.Errorf("a key that is not there: %v", err)

@@ -91,9 +91,12 @@ func openToken(ref string, ask Ask) (*Key, error) {
 	return &Key{Signer: found[0], close: c.Close}, nil
 }
 
-// CreateInToken makes an ECDSA key on P-256 in a token: Ed25519 is missing in
-// many of them.
-func CreateInToken(ref string, ask Ask) (crypto.PublicKey, error) {
+// CreateInToken makes an ECDSA key in a token, on P-256 or P-384: Ed25519 is
+// missing in many tokens, and in the library that speaks to them.
+func CreateInToken(ref string, curve elliptic.Curve, ask Ask) (crypto.PublicKey, error) {
+	if curve != elliptic.P256() && curve != elliptic.P384() {
+		return nil, errors.New("keys in tokens are on P-256 or P-384")
+	}
 	t, err := parseToken(ref)
 	if err != nil {
 		return nil, err
@@ -105,11 +108,11 @@ func CreateInToken(ref string, ask Ask) (crypto.PublicKey, error) {
 	if err != nil {
 		return nil, err
 	}
-	pub, err := t.create(c)
+	pub, err := t.create(c, curve)
 	return pub, errors.Join(err, c.Close())
 }
 
-func (t tokenRef) create(c *crypto11.Context) (crypto.PublicKey, error) {
+func (t tokenRef) create(c *crypto11.Context, curve elliptic.Curve) (crypto.PublicKey, error) {
 	there, err := c.FindKeyPairs(nil, []byte(t.object))
 	if err != nil {
 		return nil, fmt.Errorf("token %s: %w", t.token, err)
@@ -119,7 +122,7 @@ func (t tokenRef) create(c *crypto11.Context) (crypto.PublicKey, error) {
 	}
 	id := make([]byte, 16)
 	_, _ = rand.Read(id) // never fails (crypto/rand)
-	k, err := c.GenerateECDSAKeyPairWithLabel(id, []byte(t.object), elliptic.P256())
+	k, err := c.GenerateECDSAKeyPairWithLabel(id, []byte(t.object), curve)
 	if err != nil {
 		return nil, fmt.Errorf("make key %s in token %s: %w", t.object, t.token, err)
 	}

@@ -81,6 +81,7 @@ func sign[T metadata.Roles](m *metadata.Metadata[T], key crypto.Signer) error {
 	if _, err := m.Sign(signer{key}); err != nil {
 		return fmt.Errorf("sign with key %s: %w", short(id), err)
 	}
+	m.Signatures[len(m.Signatures)-1].KeyID = id // go-tuf takes every ECDSA key for one on P-256
 	return nil
 }
 

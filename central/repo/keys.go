@@ -7,6 +7,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/sha256"
+	"crypto/sha512"
 	"errors"
 	"fmt"
 	"io"
@@ -17,7 +18,7 @@ import (
 
 // RoleKeys says whose signatures a role takes: Threshold of Keys.
 type RoleKeys struct {
-	Keys      []crypto.PublicKey // Ed25519 or ECDSA on P-256
+	Keys      []crypto.PublicKey // Ed25519, or ECDSA on P-256 or P-384
 	Threshold int
 }
 
@@ -38,13 +39,22 @@ func keyOf(pub crypto.PublicKey) (*metadata.Key, error) {
 			return nil, errors.New("an Ed25519 public key of the wrong length")
 		}
 	case *ecdsa.PublicKey:
-		if k.Curve != elliptic.P256() {
-			return nil, errors.New("an ECDSA key that is not on P-256")
+		if k.Curve != elliptic.P256() && k.Curve != elliptic.P384() {
+			return nil, errors.New("an ECDSA key that is neither on P-256 nor on P-384")
 		}
 	default:
-		return nil, fmt.Errorf("a key of type %T: want Ed25519 or ECDSA on P-256", pub)
+		return nil, fmt.Errorf("a key of type %T: want Ed25519, or ECDSA on P-256 or P-384", pub)
 	}
-	return metadata.KeyFromPublicKey(pub)
+	key, err := metadata.KeyFromPublicKey(pub)
+	if err == nil && onP384(pub) {
+		key.Scheme = metadata.KeySchemeECDSA_SHA2_P384 // go-tuf verifies by it and names every ECDSA key P-256
+	}
+	return key, err
+}
+
+func onP384(pub crypto.PublicKey) bool {
+	k, ok := pub.(*ecdsa.PublicKey)
+	return ok && k.Curve == elliptic.P384()
 }
 
 // signer lets go-tuf sign with a key wherever it lies.
@@ -61,6 +71,10 @@ func (s signer) SignMessage(message io.Reader, _ ...signature.SignOption) ([]byt
 	}
 	if _, ok := s.key.Public().(ed25519.PublicKey); ok {
 		return s.key.Sign(rand.Reader, data, crypto.Hash(0))
+	}
+	if onP384(s.key.Public()) {
+		sum := sha512.Sum384(data)
+		return s.key.Sign(rand.Reader, sum[:], crypto.SHA384)
 	}
 	sum := sha256.Sum256(data)
 	return s.key.Sign(rand.Reader, sum[:], crypto.SHA256)

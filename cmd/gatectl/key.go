@@ -3,7 +3,8 @@ package main
 import (
 	"bytes"
 	"crypto"
-	"crypto/ed25519"
+	"crypto/ecdsa"
+	"crypto/elliptic"
 	"errors"
 	"fmt"
 
@@ -21,7 +22,7 @@ func keyCommand() *cobra.Command {
 		Long: `Make and look at keys that sign updates.
 
 A key lies in a file under a passphrase (Ed25519; NAME, and NAME.pub for
-others), or in a PKCS#11 token (ECDSA on P-256), from which it never comes out.
+others), or in a PKCS#11 token (ECDSA on P-256 or P-384), from which it never comes out.
 A token's key is named by a URI (RFC 7512):
 
   pkcs11:token=gate;object=root-1?module-path=/usr/lib/softhsm/libsofthsm2.so
@@ -41,7 +42,7 @@ descriptor; they never stand on the command line.
 
 func keyNewCommand() *cobra.Command {
 	var pass passFlags
-	var public string
+	var public, curve string
 	cmd := &cobra.Command{
 		Use:   "new FILE|PKCS11-URI",
 		Short: "Make a key",
@@ -55,7 +56,7 @@ machine without network, or in a token. Nobody can sign for a lost key, and
 nobody can open a file whose passphrase is forgotten.`, keys.MinPassphrase),
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			pub, err := makeKey(cmd, &pass, args[0], public)
+			pub, err := makeKey(cmd, &pass, args[0], public, curve)
 			if err != nil {
 				return err
 			}
@@ -69,10 +70,11 @@ nobody can open a file whose passphrase is forgotten.`, keys.MinPassphrase),
 	}
 	pass.register(cmd)
 	cmd.Flags().StringVar(&public, "public", "", "`file` for the public half of a key in a token")
+	cmd.Flags().StringVar(&curve, "curve", "P-256", "of a key in a token: P-256 or P-384")
 	return cmd
 }
 
-func makeKey(cmd *cobra.Command, pass *passFlags, ref, public string) (crypto.PublicKey, error) {
+func makeKey(cmd *cobra.Command, pass *passFlags, ref, public, curve string) (crypto.PublicKey, error) {
 	ask, err := pass.ask(cmd)
 	if err != nil {
 		return nil, err
@@ -81,7 +83,11 @@ func makeKey(cmd *cobra.Command, pass *passFlags, ref, public string) (crypto.Pu
 		if public == "" {
 			return nil, errors.New("--public names the file for the public half of a key in a token")
 		}
-		pub, err := keys.CreateInToken(ref, ask)
+		on, ok := map[string]elliptic.Curve{"P-256": elliptic.P256(), "P-384": elliptic.P384()}[curve]
+		if !ok {
+			return nil, fmt.Errorf("--curve %s: want P-256 or P-384", curve)
+		}
+		pub, err := keys.CreateInToken(ref, on, ask)
 		if err != nil {
 			return nil, err
 		}
@@ -117,9 +123,9 @@ func describeKey(ref string, pub crypto.PublicKey) (keyInfo, error) {
 	if err != nil {
 		return keyInfo{}, fmt.Errorf("%s: %w", ref, err)
 	}
-	kind := "ECDSA P-256"
-	if _, ok := pub.(ed25519.PublicKey); ok {
-		kind = "Ed25519"
+	kind := "Ed25519"
+	if k, ok := pub.(*ecdsa.PublicKey); ok {
+		kind = "ECDSA " + k.Curve.Params().Name
 	}
 	return keyInfo{File: ref, ID: id, Type: kind}, nil
 }
