@@ -23,10 +23,14 @@ import (
 // FileName is the database inside central's state folder.
 const FileName = "central.db"
 
-// checkpointPages is after how many pages, 16 MiB, the log is copied into the
-// database. SQLite's own choice of 1,000 does that, with two syncs, several
+// pageSize is a new database's. Results come in order, some kilobytes each:
+// SQLite's own 4 KiB hold two of them and cost four times the calls.
+const pageSize = 16 << 10
+
+// checkpointBytes is after how much the log is copied into the database.
+// SQLite's own choice of 1,000 small pages does that, with two syncs, several
 // times a second while a fleet sends its backlog.
-const checkpointPages = 4000
+const checkpointBytes = 16 << 20
 
 // schemaVersion is kept in PRAGMA user_version.
 const schemaVersion = 4
@@ -168,21 +172,17 @@ func Open(ctx context.Context, dir string) (*Store, error) {
 		return nil, fmt.Errorf("central's state folder: %w", err)
 	}
 	s := &Store{path: filepath.Join(dir, FileName)}
-	// SQLite would make the file readable by others.
-	f, err := os.OpenFile(s.path, os.O_CREATE|os.O_RDWR, 0o600)
+	err := s.make(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("central's database: %w", err)
-	}
-	if err := f.Close(); err != nil {
 		return nil, fmt.Errorf("central's database: %w", err)
 	}
 	if s.write, err = open(s.path, "_txlock=immediate", 1); err != nil {
 		return nil, err
 	}
-	if _, err := s.write.ExecContext(ctx, fmt.Sprintf("PRAGMA wal_autocheckpoint = %d", checkpointPages)); err != nil {
-		return nil, errors.Join(fmt.Errorf("central's database %s: %w", s.path, err), s.write.Close())
+	if err = s.setCheckpoint(ctx); err == nil {
+		err = s.migrate(ctx)
 	}
-	if err := s.migrate(ctx); err != nil {
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("central's database %s: %w", s.path, err), s.write.Close())
 	}
 	if s.read, err = open(s.path, "_query_only=true", 4); err != nil {
@@ -191,9 +191,42 @@ func Open(ctx context.Context, dir string) (*Store, error) {
 	return s, nil
 }
 
+// make makes an empty database where there is none. Its pages get their size
+// before it has a log: SQLite cannot change that later.
+func (s *Store) make(ctx context.Context) error {
+	// SQLite would make the file readable by others.
+	f, err := os.OpenFile(s.path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return err
+	}
+	st, err := f.Stat()
+	if err = errors.Join(err, f.Close()); err != nil || st.Size() > 0 {
+		return err
+	}
+	db, err := sql.Open("sqlite3", address(s.path)+"?_synchronous=FULL&_busy_timeout=10000")
+	if err != nil {
+		return err
+	}
+	db.SetMaxOpenConns(1)
+	_, err = db.ExecContext(ctx, fmt.Sprintf("PRAGMA page_size = %d; VACUUM", pageSize))
+	return errors.Join(err, db.Close())
+}
+
+// setCheckpoint goes by the size of the pages, which older databases have
+// smaller.
+func (s *Store) setCheckpoint(ctx context.Context) error {
+	var size int
+	if err := s.write.QueryRowContext(ctx, "PRAGMA page_size").Scan(&size); err != nil {
+		return err
+	}
+	_, err := s.write.ExecContext(ctx, fmt.Sprintf("PRAGMA wal_autocheckpoint = %d", checkpointBytes/max(size, 512)))
+	return err
+}
+
+func address(path string) string { return "file:" + (&url.URL{Path: path}).EscapedPath() }
+
 func open(path, more string, conns int) (*sql.DB, error) {
-	dsn := "file:" + (&url.URL{Path: path}).EscapedPath() +
-		"?_journal_mode=WAL&_synchronous=FULL&_busy_timeout=10000&_foreign_keys=true&_secure_delete=true&_stmt_cache_size=64&" + more
+	dsn := address(path) + "?_journal_mode=WAL&_synchronous=FULL&_busy_timeout=10000&_foreign_keys=true&_secure_delete=true&_stmt_cache_size=64&" + more
 	db, err := sql.Open("sqlite3", dsn)
 	if err != nil {
 		return nil, fmt.Errorf("central's database %s: %w", path, err)
