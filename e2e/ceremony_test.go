@@ -40,6 +40,9 @@ gatectl() {
 	[ -z "$public" ] || [ "$public" = alice.key.pub ] || set -- "$@" --public "$public"
 	"$BIN/gatectl" "$@"
 }
+
+# Nobody sits at a terminal here.
+systemd-ask-password() { tr -d '\n' < pass; }
 `
 
 // Ops can hold the root ceremony, renew it every year and get over a lost key
@@ -51,7 +54,7 @@ func TestCeremonyOnThePage(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	for _, d := range []string{"central", "stick", "tokens"} {
+	for _, d := range []string{"central", "stick", "tokens", "credstore"} {
 		if err := os.Mkdir(filepath.Join(dir, d), 0o700); err != nil {
 			t.Fatal(err)
 		}
@@ -76,12 +79,15 @@ func TestCeremonyOnThePage(t *testing.T) {
 			}
 		}
 	}
-	script = strings.NewReplacer("sudo -u gatecentral ", "", "/var/lib/gatecentral", "central", "/media/stick", "stick").Replace(script)
-	cmd := exec.CommandContext(t.Context(), "sh", "-c", script)
+	script = strings.NewReplacer("sudo -u gatecentral ", "", "/var/lib/gatecentral", "central", "/media/stick", "stick", "/etc/credstore.encrypted", "credstore").Replace(script)
+	cmd := exec.CommandContext(t.Context(), "bash", "-c", script)
 	cmd.Dir, cmd.Env = dir, append(os.Environ(), "BIN="+bin)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "credstore", "gatecentral.online")); err != nil {
+		t.Errorf("the online key's passphrase is no credential: %v", err)
 	}
 	if n < 25 {
 		t.Errorf("only %d commands were found", n)

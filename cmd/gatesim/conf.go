@@ -69,9 +69,6 @@ input = 1
 [trust]
 dir = '{{.Dir}}/trust'
 
-[list]
-dir = '{{.Dir}}/secret'
-
 [update]
 root = '{{.Root}}'
 airport = "{{.Airport}}"

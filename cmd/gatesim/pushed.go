@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
-	"path/filepath"
 	"time"
 
 	"gateagent/sim/kiosk"
@@ -25,18 +23,13 @@ func (s *site) keeper(ctx context.Context) (err error) {
 	return s.startCentral(ctx)
 }
 
-// publish publishes the list; the secret that opens it comes to the kiosk by
-// hand.
+// listSecret is the file of the secret that opens the list.
+func (s *site) listSecret() string { return s.path("keys/generation-1.secret") }
+
+// publish publishes the list, and has central give the secret that opens it to
+// the kiosks of the airport, sealed to each.
 func (s *site) publish(ctx context.Context) error {
-	const name = "list.key"
-	secret, err := os.ReadFile(filepath.Join(s.path("list"), name))
-	if err == nil {
-		err = os.Mkdir(s.path("secret"), 0o700)
-	}
-	if err == nil {
-		err = os.WriteFile(filepath.Join(s.path("secret"), name), secret, 0o600)
-	}
-	if err != nil {
+	if _, err := kiosk.Run(ctx, s.program("gatectl"), "list", "secret", "add", s.listSecret(), "--central", s.path("central"), "--airport", airport); err != nil {
 		return err
 	}
 	return s.repo.PublishList(ctx, s.path("list"))
@@ -44,7 +37,7 @@ func (s *site) publish(ctx context.Context) error {
 
 // revoke takes a traveller off the list and waits until the kiosk knows it.
 func (s *site) revoke(ctx context.Context, t *traveller, r *result) error {
-	if err := s.repo.Revoke(ctx, s.path("keys/generation-1.secret"), t.card); err != nil {
+	if err := s.repo.Revoke(ctx, s.listSecret(), t.card); err != nil {
 		return err
 	}
 	s.revoked++

@@ -193,7 +193,7 @@ func (s *site) enrol(ctx context.Context) error {
 		return err
 	}
 	if _, err := kiosk.Run(ctx, s.program("gatectl"), "kiosk", "add", request, "--central", s.path("central"),
-		"--list-key", s.path("keys/signing.pub"), "--out", bundle); err != nil {
+		"--list-key", s.path("keys/signing.pub"), "--airport", airport, "--out", bundle); err != nil {
 		return err
 	}
 	_, err = kiosk.Run(ctx, s.program("gatectl"), "kiosk", "install", bundle, "--state", s.path("kiosk"))
