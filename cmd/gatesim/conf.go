@@ -69,6 +69,9 @@ input = 1
 [trust]
 dir = '{{.Dir}}/trust'
 
+[list]
+dir = '{{.Dir}}/incoming'
+
 [update]
 root = '{{.Root}}'
 airport = "{{.Airport}}"

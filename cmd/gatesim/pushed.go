@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"time"
 
 	"gateagent/sim/kiosk"
@@ -30,6 +31,9 @@ func (s *site) listSecret() string { return s.path("keys/generation-1.secret") }
 // the kiosks of the airport, sealed to each.
 func (s *site) publish(ctx context.Context) error {
 	if _, err := kiosk.Run(ctx, s.program("gatectl"), "list", "secret", "add", s.listSecret(), "--central", s.path("central"), "--airport", airport); err != nil {
+		return err
+	}
+	if err := os.Mkdir(s.path("incoming"), 0o700); err != nil { // where lists by hand would come; none does
 		return err
 	}
 	return s.repo.PublishList(ctx, s.path("list"))
