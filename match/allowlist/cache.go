@@ -43,6 +43,14 @@ func (c *pageCache) get(no, off uint64, part []byte) bool {
 	return true
 }
 
+// has says whether a page is there.
+func (c *pageCache) has(no uint64) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, ok := c.slots[no]
+	return ok
+}
+
 // put keeps a proven page.
 func (c *pageCache) put(no uint64, p *page) {
 	c.mu.Lock()
