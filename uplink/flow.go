@@ -17,6 +17,10 @@ const windowBytes = 5 << 20
 // taken as central's state and not as a message that was overtaken.
 const confirmLow = time.Second
 
+// probeSeldom is how often central is probed at least while no answer comes:
+// a probe may have got lost, and while nothing else is sent nobody would know.
+const probeSeldom = 10 * time.Minute
+
 // resendPause keeps late answers to a lost attempt from ending the next one.
 const resendPause = 250 * time.Millisecond
 
@@ -36,7 +40,9 @@ type flow struct {
 	progressed bool
 	retryAt    time.Time // when to ask a store again that failed
 	low        lowAck
-	probes     int       // answers due that will move nothing
+	probes     int // answers due that will move nothing
+	probeWait  time.Duration
+	probeDue   time.Time // when to probe again, should no answer come
 	begun      time.Time // of this attempt: results were last sent from the acknowledged number on
 	unstored   bool      // an acknowledgement could not be carried out: central is not to blame
 }
@@ -97,9 +103,14 @@ func (f *flow) probe(ctx context.Context) error {
 		return nil // fill meets the same trouble and says so
 	}
 	f.probes++
+	f.probeWait = min(max(2*f.probeWait, f.patience()), probeSeldom)
+	f.probeDue = time.Now().Add(f.probeWait)
 	_, err = f.send(epoch, entries)
 	return err
 }
+
+// unanswered says whether nothing but a probe is on its way.
+func (f *flow) unanswered() bool { return f.probes > 0 && len(f.out) == 0 }
 
 func (f *flow) pending(ctx context.Context, after uint64, n int) (string, []wire.Entry, error) {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
@@ -286,6 +297,9 @@ func (f *flow) wakeAt() time.Time {
 	if len(f.out) > 0 {
 		at = f.moved.Add(f.patience())
 	}
+	if f.unanswered() {
+		at = earlier(at, f.probeDue)
+	}
 	if !f.low.since.IsZero() {
 		at = earlier(at, f.low.askAt(f.u.cfg.AckTimeout))
 	}
@@ -314,6 +328,10 @@ func (f *flow) wake(ctx context.Context) error {
 		if err := f.probe(ctx); err != nil {
 			return err
 		}
+	}
+	if f.unanswered() && !now.Before(f.probeDue) {
+		f.probes = 0
+		return f.probe(ctx)
 	}
 	if len(f.out) == 0 || now.Sub(f.moved) < f.patience() {
 		return nil
