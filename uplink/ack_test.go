@@ -161,6 +161,13 @@ func TestCentralRestored(t *testing.T) {
 			k.run() // nothing new: the probe finds it
 			eventually(t, "central has all again", func() bool { return c.count() == 151 })
 			k.drained(c)
+			k.halt()
+			restore()
+			lost := false
+			c.set(func() { c.swallow = func(*wire.Batch) bool { before := lost; lost = true; return !before } })
+			k.run() // the probe gets lost, and is sent again
+			eventually(t, "central has all again", func() bool { return c.count() == 151 })
+			k.drained(c)
 			if !k.hasNotice("uplink alarm", "fault") {
 				t.Error("nobody was told that central was set back")
 			}
