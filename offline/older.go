@@ -154,13 +154,6 @@ func (o *Outbox) closeOlder() error {
 	return err
 }
 
-// Pauses before a database that was set aside is looked through again, where
-// that failed: at first something else may just have had it open.
-const (
-	rescueAgain  = time.Second
-	rescueSeldom = 10 * time.Minute
-)
-
 // startRescue looks, beside the work, for databases that were set aside, saves
 // what can be saved, and has it sent.
 func (o *Outbox) startRescue() {
@@ -170,34 +163,16 @@ func (o *Outbox) startRescue() {
 	}
 	epoch := o.head.epoch
 	o.rescues.Go(func() {
-		for wait := rescueAgain; ; wait = min(2*wait, rescueSeldom) {
-			if folders = o.rescueAll(folders, epoch); len(folders) == 0 {
-				return
-			}
-			select {
-			case <-o.ending.Done():
-				return
-			case <-time.After(wait):
+		o.rescueMu.Lock()
+		defer o.rescueMu.Unlock()
+		for _, folder := range folders {
+			if err := o.rescueOne(folder, epoch); err != nil && o.ending.Err() == nil {
+				o.cfg.Log.Error("outbox: a damaged database could not be looked through; the next start tries again", "folder", folder, "err", err)
 			}
 		}
+		o.noteRescued()
+		o.wake()
 	})
-}
-
-// rescueAll gives back the folders that could not be looked through.
-func (o *Outbox) rescueAll(folders []string, epoch string) (failed []string) {
-	o.rescueMu.Lock()
-	defer o.rescueMu.Unlock()
-	for _, folder := range folders {
-		if err := o.rescueOne(folder, epoch); err != nil {
-			failed = append(failed, folder)
-			if o.ending.Err() == nil {
-				o.cfg.Log.Error("outbox: a damaged database could not be looked through; it is tried again", "folder", folder, "err", err)
-			}
-		}
-	}
-	o.noteRescued()
-	o.wake()
-	return failed
 }
 
 // rescueOne saves what one folder holds, unless that is done, and takes up

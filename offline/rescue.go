@@ -45,12 +45,6 @@ type rescueReport struct {
 // missing says whether results cannot be sent.
 func (r rescueReport) missing() bool { return r.Stranded+r.Unreadable > 0 || r.Problem != "" }
 
-// busy says that a database was not to be had because something else has it.
-func busy(err error) bool {
-	var sq sqlite3.Error
-	return errors.As(err, &sq) && (sq.Code == sqlite3.ErrBusy || sq.Code == sqlite3.ErrLocked)
-}
-
 // rescue copies what can be read of the damaged database in a folder. It
 // writes nothing into the database itself, and may be repeated after a crash.
 func rescue(ctx context.Context, cfg Config, folder string) (rescueReport, error) {
@@ -60,8 +54,8 @@ func rescue(ctx context.Context, cfg Config, folder string) (rescueReport, error
 	}
 	r := &rescuer{cfg: cfg, folder: folder}
 	if err := r.begin(ctx); err != nil {
-		if ctx.Err() != nil || busy(err) { // which says nothing of what is in it
-			return rescueReport{}, errors.Join(ctx.Err(), err, r.close())
+		if ctx.Err() != nil {
+			return rescueReport{}, errors.Join(ctx.Err(), r.close())
 		}
 		r.rep.Problem = err.Error()
 	} else if err := r.copyAll(ctx); err != nil {
