@@ -192,6 +192,9 @@ func (o *Outbox) rescueOne(folder, epoch string) error {
 	if _, err := os.Stat(path); err != nil {
 		return nil // nothing was saved, or it is sent
 	}
+	if slices.ContainsFunc(o.olderEpochs(), func(x *older) bool { return x.folder == folder }) {
+		return nil // it is open already, and would be locked
+	}
 	cfg := o.cfg
 	cfg.KeepAge, cfg.KeepBytes = 100*365*24*time.Hour, math.MaxInt64 // nothing is deleted here
 	old := &older{folder: folder, Outbox: newOutbox(cfg, path)}
