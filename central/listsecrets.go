@@ -3,7 +3,6 @@ package central
 import (
 	"context"
 	"log/slog"
-	"sync"
 	"time"
 
 	"gateagent/central/enrol"
@@ -15,21 +14,14 @@ import (
 // has others, as with docKeys. A kiosk that lost its key gets nothing that it
 // could open: it is the key that it was enrolled with, whoever asks.
 type listSecrets struct {
-	reg   *enrol.Registry
-	clock func() (time.Time, bool) // secrets end by a clock that is right
-	now   func() time.Time         // for the pauses
-	send  func(topic string, payload []byte)
-	log   *slog.Logger
-
-	mu      sync.Mutex
-	all     *wire.ListSecretSet // guarded by mu; nil before the first look
-	read    time.Time           // guarded by mu
-	problem string              // guarded by mu
-	sent    map[string]sentKeys // guarded by mu
+	reg  *enrol.Registry
+	send func(topic string, payload []byte)
+	reread[wire.ListSecretSet]
 }
 
 func newListSecrets(reg *enrol.Registry, clock func() (time.Time, bool), log *slog.Logger) *listSecrets {
-	return &listSecrets{reg: reg, clock: clock, now: time.Now, log: log, sent: map[string]sentKeys{}}
+	return &listSecrets{reg: reg, reread: reread[wire.ListSecretSet]{what: "list secrets", read: reg.CA.ListSecrets,
+		wipe: (*wire.ListSecretSet).Wipe, clock: clock, log: log, sent: map[string]sentKeys{}}}
 }
 
 // Status looks at what a kiosk of the fleet says it has.
@@ -41,16 +33,16 @@ func (l *listSecrets) Status(ctx context.Context, kiosk string, payload []byte) 
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.look()
-	if l.all == nil {
+	if l.value == nil {
 		return
 	}
-	// One sending in 30 s to a kiosk that goes on saying that it has others,
-	// unless they changed meanwhile.
-	now, last, version := l.now(), l.sent[kiosk], l.all.Issued.Format(time.RFC3339)+s.Secrets
-	if last.name == version && now.Sub(last.at) < sendKeysPause {
+	// By what there is and what the kiosk has: its part has no name of its own
+	// before it is made.
+	version := l.value.Issued.Format(time.RFC3339) + s.Secrets
+	if l.lately(kiosk, version) {
 		return
 	}
-	c, err := l.reg.ListSecrets(ctx, kiosk, s.Secrets, l.all)
+	c, err := l.reg.ListSecrets(ctx, kiosk, s.Secrets, l.value)
 	var data []byte
 	if err == nil && c != nil {
 		data, err = c.Encode()
@@ -60,38 +52,7 @@ func (l *listSecrets) Status(ctx context.Context, kiosk string, payload []byte) 
 		return
 	}
 	if c != nil {
-		l.sent[kiosk] = sentKeys{now, version}
+		l.note(kiosk, version)
 		l.send(wire.Topic(kiosk, wire.TopicCommand), data)
 	}
-}
-
-// look reads the secrets; l.mu is held.
-func (l *listSecrets) look() {
-	if now := l.now(); now.Sub(l.read).Abs() < readKeysPause {
-		return
-	}
-	l.read = l.now()
-	now, right := l.clock()
-	if !right {
-		return // those that were read before serve on
-	}
-	all, err := l.reg.CA.ListSecrets(now)
-	if err != nil {
-		if l.problem == "" {
-			l.log.Error("list secrets", "err", err)
-		}
-		l.problem = err.Error()
-		return
-	}
-	if l.all != nil {
-		l.all.Wipe()
-	}
-	l.all, l.problem = all, ""
-}
-
-// Problem says why there are none to send; empty when there are.
-func (l *listSecrets) Problem() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.problem
 }

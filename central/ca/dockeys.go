@@ -1,7 +1,6 @@
 package ca
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -66,35 +65,27 @@ func (a *Authority) RotateDocKeys(now time.Time, days int) (*wire.DocKeySet, err
 	})
 }
 
-// changeDocKeys changes the file under the lock of the folder: the service and
-// gatectl may do so at once.
-func (a *Authority) changeDocKeys(now time.Time, change func(*docKeyFile)) (*wire.DocKeySet, error) {
-	unlock, err := lock(a.path(".lock"))
-	if err != nil {
-		return nil, fmt.Errorf("CA folder %s: %w", a.dir, err)
-	}
-	defer unlock()
-	f, err := a.readDocKeys()
-	if errors.Is(err, os.ErrNotExist) {
-		f, err = &docKeyFile{Days: DocKeyDays}, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	change(f)
-	if !f.due(now) {
-		return &f.DocKeySet, nil // another process was first
-	}
-	f.renew(now)
-	data, err := json.MarshalIndent(f, "", "  ")
+func (a *Authority) changeDocKeys(now time.Time, change func(*docKeyFile)) (set *wire.DocKeySet, err error) {
+	err = a.locked(func() error {
+		f, err := a.readDocKeys()
+		if errors.Is(err, os.ErrNotExist) {
+			f, err = &docKeyFile{Days: DocKeyDays}, nil
+		}
+		if err != nil {
+			return err
+		}
+		change(f)
+		set = &f.DocKeySet
+		if !f.due(now) {
+			return nil // another process was first
+		}
+		f.renew(now)
+		return a.writeSet(fileDocKeys, f)
+	})
 	if err != nil {
 		return nil, err
 	}
-	defer clear(data)
-	if err := writePrivate(a.path(fileDocKeys), append(data, '\n')); err != nil {
-		return nil, fmt.Errorf("CA: %w", err)
-	}
-	return &f.DocKeySet, nil
+	return set, nil
 }
 
 // due says whether keys are to be made or deleted.
@@ -118,25 +109,16 @@ func (f *docKeyFile) renew(now time.Time) {
 	if last := f.Newest(); last.Until.Sub(now) < f.lead() {
 		f.Keys = append(f.Keys, wire.NewDocKey(last.Until, last.Until.Add(f.life())))
 	}
-	// Never back, whatever the clock does: kiosks take no older set.
-	f.Issued = f.Issued.Add(time.Second)
-	if now.After(f.Issued) {
-		f.Issued = now.UTC().Truncate(time.Second)
-	}
+	f.Issued = issuedNext(f.Issued, now)
 }
 
 func (a *Authority) readDocKeys() (*docKeyFile, error) {
-	if _, err := os.Stat(a.path(fileDocKeys)); errors.Is(err, os.ErrNotExist) {
-		return nil, err // the first time
-	}
-	data, err := readPrivate(a.path(fileDocKeys))
-	if err != nil {
-		return nil, err
-	}
-	defer clear(data)
 	f := new(docKeyFile)
-	if err := json.Unmarshal(data, f); err != nil || f.Check() != nil || f.Days < 1 {
-		// The parser's own words may quote what it read.
+	err := a.readSet(fileDocKeys, f)
+	if err != nil && !errors.Is(err, errNoSet) {
+		return nil, err // none: the first time
+	}
+	if err != nil || f.Check() != nil || f.Days < 1 {
 		return nil, fmt.Errorf("CA: %s does not hold document keys: restore it from a backup, or remove it; then new keys are made", a.path(fileDocKeys))
 	}
 	return f, nil

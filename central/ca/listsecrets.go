@@ -1,7 +1,6 @@
 package ca
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -43,9 +42,9 @@ func (a *Authority) AddListSecret(s wire.ListSecret, now time.Time) error {
 			switch {
 			case had.Generation != s.Generation || had.Airport != s.Airport && had.Airport != "" && s.Airport != "":
 			case had.Airport != s.Airport:
-				return fmt.Errorf("list secret of generation %d: kiosks of one airport would have two of that number, that of %s and that of %s: remove one, or begin another generation", s.Generation, ofAirport(had.Airport), ofAirport(s.Airport))
+				return fmt.Errorf("list secret of generation %d: kiosks of one airport would have two of that number, that of %s and that of %s: remove one, or begin another generation", s.Generation, OfAirport(had.Airport), OfAirport(s.Airport))
 			case !slices.Equal(had.Content, s.Content):
-				return fmt.Errorf("list secret of generation %d of %s: there is another one of that number: remove it first if this is the right one", s.Generation, ofAirport(s.Airport))
+				return fmt.Errorf("list secret of generation %d of %s: there is another one of that number: remove it first if this is the right one", s.Generation, OfAirport(s.Airport))
 			}
 		}
 		same := func(o wire.ListSecret) bool { return o.Generation == s.Generation && o.Airport == s.Airport }
@@ -70,48 +69,35 @@ func (a *Authority) RemoveListSecret(generation uint32, airport string, now time
 		n := len(set.Secrets)
 		set.Secrets = slices.DeleteFunc(set.Secrets, func(s wire.ListSecret) bool { return s.Generation == generation && s.Airport == airport })
 		if len(set.Secrets) == n {
-			return fmt.Errorf("list secret of generation %d of %s: there is none", generation, ofAirport(airport))
+			return fmt.Errorf("list secret of generation %d of %s: there is none", generation, OfAirport(airport))
 		}
 		return nil
 	})
 	return err
 }
 
-func ofAirport(iata string) string {
+// OfAirport names the kiosks that a list secret is for.
+func OfAirport(iata string) string {
 	if iata == "" {
 		return "every airport"
 	}
 	return iata
 }
 
-// changeListSecrets changes the file under the lock of the folder: the service
-// and gatectl may do so at once.
-func (a *Authority) changeListSecrets(now time.Time, change func(*wire.ListSecretSet) error) (*wire.ListSecretSet, error) {
-	unlock, err := lock(a.path(".lock"))
-	if err != nil {
-		return nil, fmt.Errorf("CA folder %s: %w", a.dir, err)
-	}
-	defer unlock()
-	set, err := a.readListSecrets()
-	if err == nil {
-		err = change(set)
-	}
-	if err != nil {
-		return nil, err
-	}
-	set.Secrets = slices.DeleteFunc(set.Secrets, spent(now))
-	// Never back, whatever the clock does: kiosks take no older set.
-	set.Issued = set.Issued.Add(time.Second)
-	if now.After(set.Issued) {
-		set.Issued = now.UTC().Truncate(time.Second)
-	}
-	data, err := json.MarshalIndent(set, "", "  ")
+func (a *Authority) changeListSecrets(now time.Time, change func(*wire.ListSecretSet) error) (set *wire.ListSecretSet, err error) {
+	err = a.locked(func() error {
+		if set, err = a.readListSecrets(); err == nil {
+			err = change(set)
+		}
+		if err != nil {
+			return err
+		}
+		set.Secrets = slices.DeleteFunc(set.Secrets, spent(now))
+		set.Issued = issuedNext(set.Issued, now)
+		return a.writeSet(fileListSecrets, set)
+	})
 	if err != nil {
 		return nil, err
-	}
-	defer clear(data)
-	if err := writePrivate(a.path(fileListSecrets), append(data, '\n')); err != nil {
-		return nil, fmt.Errorf("CA: %w", err)
 	}
 	return set, nil
 }
@@ -119,17 +105,12 @@ func (a *Authority) changeListSecrets(now time.Time, change func(*wire.ListSecre
 // readListSecrets reads the file; without one there are no secrets.
 func (a *Authority) readListSecrets() (*wire.ListSecretSet, error) {
 	set := new(wire.ListSecretSet)
-	if _, err := os.Stat(a.path(fileListSecrets)); errors.Is(err, os.ErrNotExist) {
+	switch err := a.readSet(fileListSecrets, set); {
+	case err == nil || errors.Is(err, os.ErrNotExist):
 		return set, nil
-	}
-	data, err := readPrivate(a.path(fileListSecrets))
-	if err != nil {
+	case !errors.Is(err, errNoSet):
 		return nil, err
-	}
-	defer clear(data)
-	if err := json.Unmarshal(data, set); err != nil {
-		// The parser's own words may quote what it read.
+	default:
 		return nil, fmt.Errorf("CA: %s does not hold list secrets: restore it from a backup, or remove it and add them again with `gatectl list secret add`", a.path(fileListSecrets))
 	}
-	return set, nil
 }

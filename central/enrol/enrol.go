@@ -198,15 +198,25 @@ func (r *Registry) Revoke(ctx context.Context, name, why string, now time.Time) 
 // DocKeys makes the command that brings the present keys of document references
 // to a kiosk.
 func (r *Registry) DocKeys(ctx context.Context, kiosk string, set *wire.DocKeySet) (*wire.Command, error) {
+	_, sealKey, err := r.sealKey(ctx, kiosk)
+	if err != nil {
+		return nil, err
+	}
+	return set.Command(kiosk, sealKey, r.CA.AckKey())
+}
+
+// sealKey finds a kiosk, the revoked ones too, and the key that it enrolled
+// for what only it may open.
+func (r *Registry) sealKey(ctx context.Context, kiosk string) (store.Kiosk, []byte, error) {
 	k, err := r.Store.Kiosk(ctx, kiosk)
 	if err != nil {
-		return nil, fmt.Errorf("kiosk %s: %w", kiosk, err)
+		return k, nil, fmt.Errorf("kiosk %s: %w", kiosk, err)
 	}
 	req, err := wire.ParseRequest(k.Request)
 	if err != nil {
-		return nil, fmt.Errorf("the stored request: %w", err)
+		return k, nil, fmt.Errorf("the stored request: %w", err)
 	}
-	return set.Command(kiosk, req.SealKey, r.CA.AckKey())
+	return k, req.SealKey, nil
 }
 
 // List gives every kiosk, by name, the revoked ones too.

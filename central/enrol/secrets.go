@@ -41,18 +41,14 @@ func (r *Registry) ListSecrets(ctx context.Context, kiosk, has string, all *wire
 	if set.Name() == has {
 		return nil, nil
 	}
-	k, err := r.Store.Kiosk(ctx, kiosk)
+	k, sealKey, err := r.sealKey(ctx, kiosk)
 	if err != nil {
-		return nil, fmt.Errorf("kiosk %s: %w", kiosk, err)
+		return nil, err
 	}
 	if !k.Revoked.IsZero() {
 		return nil, fmt.Errorf("kiosk %s was revoked: it gets no list secret", kiosk)
 	}
-	req, err := wire.ParseRequest(k.Request)
-	if err != nil {
-		return nil, fmt.Errorf("the stored request: %w", err)
-	}
-	return set.Command(kiosk, req.SealKey, r.CA.AckKey())
+	return set.Command(kiosk, sealKey, r.CA.AckKey())
 }
 
 // newestRoot reads the newest root of the update repository; none without one.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"gateagent/central/ca"
 	"gateagent/central/enrol"
 	"gateagent/gate/wire"
 	"gateagent/match/allowlist"
@@ -54,7 +55,7 @@ func listSecretAdd() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				_, err = fmt.Fprintf(cmd.ErrOrStderr(), "kiosks of %s get the secret of generation %d\n", airportOrAll(airport), s.Generation)
+				_, err = fmt.Fprintf(cmd.ErrOrStderr(), "kiosks of %s get the secret of generation %d\n", ca.OfAirport(airport), s.Generation)
 				return err
 			})
 		},
@@ -66,13 +67,6 @@ func listSecretAdd() *cobra.Command {
 
 func registerAirport(cmd *cobra.Command, airport *string) {
 	cmd.Flags().StringVar(airport, "airport", "", "of the kiosks of one airport alone, as in gatectl kiosk add, like SGN (default: of every kiosk)")
-}
-
-func airportOrAll(iata string) string {
-	if iata == "" {
-		return "every airport"
-	}
-	return iata
 }
 
 func listSecretShow() *cobra.Command {
@@ -91,7 +85,7 @@ func listSecretShow() *cobra.Command {
 				w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
 				fmt.Fprintln(w, "GENERATION\tKIOSKS OF\tBEGAN\tBUILDS UNTIL")
 				for _, s := range set.Secrets {
-					fmt.Fprintf(w, "%d\t%s\t%s\t%s\n", s.Generation, airportOrAll(s.Airport), s.Began.Format(time.DateOnly), s.Began.Add(allowlist.MaxGenerationAge).Format(time.DateOnly))
+					fmt.Fprintf(w, "%d\t%s\t%s\t%s\n", s.Generation, ca.OfAirport(s.Airport), s.Began.Format(time.DateOnly), s.Began.Add(allowlist.MaxGenerationAge).Format(time.DateOnly))
 				}
 				return w.Flush()
 			})

@@ -85,6 +85,11 @@ func (s *DocKeySet) Command(kiosk string, sealKey []byte, ack ed25519.PrivateKey
 	if err != nil {
 		return nil, err
 	}
-	c := &Command{V: CommandVersion, Kiosk: kiosk, Kind: CommandDocKeys, Issued: s.Issued.UTC().Truncate(time.Second), Sealed: sealed}
+	return newCommand(kiosk, CommandDocKeys, s.Issued, sealed, ack)
+}
+
+// newCommand makes a signed command.
+func newCommand(kiosk, kind string, issued time.Time, sealed []byte, ack ed25519.PrivateKey) (*Command, error) {
+	c := &Command{V: CommandVersion, Kiosk: kiosk, Kind: kind, Issued: issued.UTC().Truncate(time.Second), Sealed: sealed}
 	return c, c.Sign(ack)
 }

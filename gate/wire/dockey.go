@@ -7,7 +7,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -114,16 +113,7 @@ func (s *DocKeySet) Seal(kiosk string, sealKey []byte) ([]byte, error) {
 	if err := s.Check(); err != nil {
 		return nil, err
 	}
-	plain, err := json.Marshal(s)
-	if err != nil {
-		return nil, fmt.Errorf("seal document keys for kiosk %s: %w", kiosk, err)
-	}
-	defer clear(plain)
-	sealed, err := sealTo(sealKey, docKeysInfo(kiosk), plain)
-	if err != nil {
-		return nil, fmt.Errorf("seal document keys for kiosk %s: %w", kiosk, err)
-	}
-	return sealed, nil
+	return sealSet("document keys", kiosk, sealKey, docKeysInfo(kiosk), s)
 }
 
 func openDocKeys(kiosk string, key *ecdh.PrivateKey, sealed []byte) (*DocKeySet, error) {

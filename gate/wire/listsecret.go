@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -105,16 +104,7 @@ func (s *ListSecretSet) Seal(kiosk string, sealKey []byte) ([]byte, error) {
 	if err := s.Check(); err != nil {
 		return nil, err
 	}
-	plain, err := json.Marshal(s)
-	if err != nil {
-		return nil, fmt.Errorf("seal list secrets for kiosk %s: %w", kiosk, err)
-	}
-	defer clear(plain)
-	sealed, err := sealTo(sealKey, listSecretsInfo(kiosk), plain)
-	if err != nil {
-		return nil, fmt.Errorf("seal list secrets for kiosk %s: %w", kiosk, err)
-	}
-	return sealed, nil
+	return sealSet("list secrets", kiosk, sealKey, listSecretsInfo(kiosk), s)
 }
 
 // Command makes the signed command that brings the set to a kiosk.
@@ -123,8 +113,7 @@ func (s *ListSecretSet) Command(kiosk string, sealKey []byte, ack ed25519.Privat
 	if err != nil {
 		return nil, err
 	}
-	c := &Command{V: CommandVersion, Kiosk: kiosk, Kind: CommandListSecrets, Issued: s.Issued.UTC().Truncate(time.Second), Sealed: sealed}
-	return c, c.Sign(ack)
+	return newCommand(kiosk, CommandListSecrets, s.Issued, sealed, ack)
 }
 
 func openListSecrets(kiosk string, key *ecdh.PrivateKey, sealed []byte) (*ListSecretSet, error) {

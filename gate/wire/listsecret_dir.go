@@ -43,7 +43,11 @@ func OpenListSecrets(dir string, id *Identity) (*ListSecretRing, error) {
 	r := &ListSecretRing{id: id, dir: dir}
 	var errs []error
 	if len(id.ListSecrets) > 0 {
-		errs = append(errs, r.use(id.ListSecrets, time.Time{}))
+		set, err := openListSecrets(id.Name, id.seal, id.ListSecrets)
+		if err == nil {
+			r.use(id.ListSecrets, set)
+		}
+		errs = append(errs, err)
 	}
 	data, err := readPrivate(dir, fileListSecrets)
 	if err == nil {
@@ -52,7 +56,10 @@ func OpenListSecrets(dir string, id *Identity) (*ListSecretRing, error) {
 			err = c.Verify(id.Name, id.AckKey)
 		}
 		if err == nil && c.Issued.After(r.issued) { // else the bundle was renewed since
-			err = r.use(c.Sealed, c.Issued)
+			var set *ListSecretSet
+			if set, err = r.opened(c); err == nil {
+				r.use(c.Sealed, set)
+			}
 		}
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -64,19 +71,23 @@ func OpenListSecrets(dir string, id *Identity) (*ListSecretRing, error) {
 	return r, errors.Join(errs...)
 }
 
-// use puts a sealed set in force that opens and, unless the time is zero, is of
-// that time.
-func (r *ListSecretRing) use(sealed []byte, issued time.Time) error {
-	set, err := openListSecrets(r.id.Name, r.id.seal, sealed)
+// opened opens what a command carries. The caller wipes it.
+func (r *ListSecretRing) opened(c *Command) (*ListSecretSet, error) {
+	set, err := openListSecrets(r.id.Name, r.id.seal, c.Sealed)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer set.Wipe()
-	if !issued.IsZero() && !set.Issued.Equal(issued) {
-		return fmt.Errorf("list secrets: %w: they are from another time than the command around them", ErrFormat)
+	if !set.Issued.Equal(c.Issued) {
+		set.Wipe()
+		return nil, fmt.Errorf("list secrets: %w: they are from another time than the command around them", ErrFormat)
 	}
+	return set, nil
+}
+
+// use puts a set in force, which was opened, and wipes it.
+func (r *ListSecretRing) use(sealed []byte, set *ListSecretSet) {
 	r.sealed, r.issued, r.name = bytes.Clone(sealed), set.Issued, set.Name()
-	return nil
+	set.Wipe()
 }
 
 // Take proves a command, writes it down and puts its secrets in force. A set
@@ -93,14 +104,12 @@ func (r *ListSecretRing) Take(c *Command) error {
 	if r.id.seal == nil { // whoever has the key opens it; the signature is central's
 		return keepCommand(r.dir, fileListSecrets, c.Kind, c)
 	}
-	set, err := openListSecrets(r.id.Name, r.id.seal, c.Sealed)
+	set, err := r.opened(c)
 	if err != nil {
 		return err
 	}
 	defer set.Wipe()
 	switch {
-	case !set.Issued.Equal(c.Issued):
-		return fmt.Errorf("list secrets: %w: they are from another time than the command around them", ErrFormat)
 	case set.Issued.Equal(r.issued) && set.Name() == r.name:
 		return nil // a repeat
 	case !set.Issued.After(r.issued):
@@ -113,7 +122,8 @@ func (r *ListSecretRing) Take(c *Command) error {
 	if err := writePrivate(filepath.Join(r.dir, fileListSecrets), data); err != nil {
 		return err
 	}
-	return r.use(c.Sealed, c.Issued)
+	r.use(c.Sealed, set)
+	return nil
 }
 
 // keepCommand writes a command down whose content cannot be opened here, unless

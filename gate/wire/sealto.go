@@ -3,7 +3,9 @@ package wire
 import (
 	"crypto/ecdh"
 	"crypto/hpke"
+	"encoding/json"
 	"errors"
+	"fmt"
 )
 
 // ErrNoSealKey is wrapped where the kiosk's own key, to which central seals,
@@ -25,6 +27,21 @@ func sealTo(sealKey, info, plain []byte) ([]byte, error) {
 		return nil, err
 	}
 	return hpke.Seal(to, hpke.HKDFSHA256(), hpke.ChaCha20Poly1305(), info, plain)
+}
+
+// sealSet seals a set of keys or secrets, as JSON, to a kiosk's seal key. info
+// binds it to its purpose and kiosk; what names it in errors.
+func sealSet(what, kiosk string, sealKey, info []byte, set any) ([]byte, error) {
+	plain, err := json.Marshal(set)
+	if err != nil {
+		return nil, fmt.Errorf("seal %s for kiosk %s: %w", what, kiosk, err)
+	}
+	defer clear(plain)
+	sealed, err := sealTo(sealKey, info, plain)
+	if err != nil {
+		return nil, fmt.Errorf("seal %s for kiosk %s: %w", what, kiosk, err)
+	}
+	return sealed, nil
 }
 
 // openSealed opens what sealTo sealed. The caller clears what it gets.
