@@ -203,7 +203,7 @@ func (o *Outbox) rescueOne(folder, epoch string) error {
 	}
 	q := old.ownQueue()
 	o.mu.Lock()
-	again := q.Epoch == epoch || slices.ContainsFunc(o.older, func(x *older) bool { return x.folder == folder || x.ownQueue().Epoch == q.Epoch })
+	again := q.Epoch == epoch || slices.ContainsFunc(o.older, func(x *older) bool { return x.ownQueue().Epoch == q.Epoch })
 	if !again {
 		o.older = append(o.older, old)
 	}

@@ -73,7 +73,7 @@ type Config struct {
 	Dial       time.Duration // bound of a connection attempt; 10 s
 	RedialMin  time.Duration // 200 ms
 	RedialMax  time.Duration // 30 s
-	Window     int           // batches on their way at most; 32
+	Window     int           // batches on their way at most; 64
 	AskAgain   time.Duration // after a question for the time that got no answer; 30 s
 	Stable     time.Duration // how long a better path must work before it is gone back to; 30 s
 	Look       time.Duration // between looks at better paths; 5 s
