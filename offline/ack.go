@@ -35,10 +35,6 @@ func (o *Outbox) Pending(ctx context.Context, after uint64, maxEntries, maxBytes
 			return run{}, err
 		}
 		entries, err := o.readAfter(ctx, after, maxEntries, maxBytes)
-		if isDamage(err) {
-			// Replaced now, while nobody waits at the gate.
-			return run{}, errors.Join(err, o.replace(ctx, err))
-		}
 		return run{o.head.epoch, entries}, err
 	})
 	return r.epoch, r.entries, err
@@ -123,8 +119,7 @@ func (o *Outbox) Acknowledge(ctx context.Context, ack wire.Ack) error {
 		if err := o.setAcked(ctx, ack.Number); err != nil {
 			return struct{}{}, err
 		}
-		o.tidy(ctx)
-		return struct{}{}, nil
+		return struct{}{}, o.tidy(ctx)
 	})
 	return err
 }
@@ -174,10 +169,12 @@ func (o *Outbox) matchAck(ctx context.Context, ack wire.Ack) error {
 			// The row after it remembers its hash.
 			err = o.db.QueryRowContext(ctx, `SELECT prev FROM result WHERE number = ?`, ack.Number+1).Scan(&own)
 		}
-		if errors.Is(err, sql.ErrNoRows) {
+		switch {
+		case errors.Is(err, sql.ErrNoRows) && ack.Number > o.head.acked:
+			return damage(fmt.Sprintf("result %d is missing", ack.Number))
+		case errors.Is(err, sql.ErrNoRows):
 			return fmt.Errorf("%w: result %d", ErrGone, ack.Number)
-		}
-		if err != nil {
+		case err != nil:
 			return err
 		}
 	}
@@ -222,17 +219,21 @@ const (
 )
 
 // tidy prunes now and then. A failure is not the acknowledgement's: it is
-// logged, and the next one tries again.
-func (o *Outbox) tidy(ctx context.Context) {
+// logged, and the next one tries again. Damage alone is an error.
+func (o *Outbox) tidy(ctx context.Context) error {
 	now := o.cfg.Now()
 	if o.head.acked-min(o.tidiedAt, o.head.acked) < tidyRows && now.Sub(o.tidied).Abs() < tidyEvery {
-		return
+		return nil
 	}
 	o.tidied, o.tidiedAt = now, o.head.acked
 	if err := o.prune(ctx); err != nil {
 		o.stale = true
 		o.cfg.Log.Warn("outbox: acknowledged results could not be deleted", "err", err)
+		if isDamage(err) {
+			return err
+		}
 	}
+	return nil
 }
 
 // pruneStep bounds the rows that one call deletes, so that an Append never

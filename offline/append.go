@@ -38,9 +38,25 @@ func (o *Outbox) lateAppend(rec wire.Record) func(uint64, error) {
 	}
 }
 
-// appendHeld appends while the caller holds turn. gone says whether whoever
-// asked has left meanwhile: then nothing is committed any more.
+// appendHeld appends while the caller holds turn, into a new database when the
+// one that is there turns out to be damaged. gone says whether whoever asked has
+// left meanwhile: then nothing is committed any more.
 func (o *Outbox) appendHeld(ctx context.Context, rec wire.Record, plain []byte, gone func() error) (uint64, error) {
+	number, err := o.appendOnce(ctx, rec, plain, gone)
+	if isDamage(err) && o.db != nil {
+		if err := o.replace(ctx, err); err != nil {
+			return 0, err
+		}
+		number, err = o.appendOnce(ctx, rec, plain, gone)
+	}
+	if err != nil {
+		return 0, err
+	}
+	o.wake()
+	return number, nil
+}
+
+func (o *Outbox) appendOnce(ctx context.Context, rec wire.Record, plain []byte, gone func() error) (uint64, error) {
 	if err := o.ready(ctx); err != nil {
 		return 0, err
 	}
@@ -51,22 +67,10 @@ func (o *Outbox) appendHeld(ctx context.Context, rec wire.Record, plain []byte, 
 		return 0, err
 	}
 	number, hash, err := o.insert(ctx, rec, plain, gone)
-	switch {
-	case err == nil:
-	case isDamage(err):
-		if err := o.replace(ctx, err); err != nil {
-			return 0, err
-		}
-		if number, _, err = o.insert(ctx, rec, plain, gone); err != nil {
-			return 0, err
-		}
-	case !o.landed(ctx, hash):
-		return 0, err
-	default:
-		number = o.head.last
+	if err == nil || isDamage(err) || !o.landed(ctx, hash) {
+		return number, err
 	}
-	o.wake()
-	return number, nil
+	return o.head.last, nil
 }
 
 // ready makes sure that there is a database and that head is what it says.
@@ -77,11 +81,7 @@ func (o *Outbox) ready(ctx context.Context) error {
 	if !o.stale {
 		return nil
 	}
-	err := o.load(ctx)
-	if isDamage(err) {
-		return o.replace(ctx, err)
-	}
-	return err
+	return o.load(ctx)
 }
 
 // sealing is by how much a record grows when it is sealed.

@@ -60,6 +60,9 @@ func TestBadPages(t *testing.T) {
 			}
 		}
 		sent += n
+		if q := broken.Queue(); q.Epoch == epoch && q.Last > q.Acknowledged {
+			t.Errorf("%d results of the old epoch wait for ever", q.Last-q.Acknowledged)
+		}
 		if _, err := broken.Append(t.Context(), admit(5000)); err != nil {
 			t.Errorf("it does not go on: %v", err)
 		}

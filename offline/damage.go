@@ -59,6 +59,16 @@ func (o *Outbox) replace(ctx context.Context, why error) error {
 	return nil
 }
 
+// heal replaces the database when what was done with it met damage, whatever
+// that was: else it would be met again at each try, and nothing would ever be
+// sent or stored. What was done has failed all the same.
+func (o *Outbox) heal(ctx context.Context, err error) error {
+	if !isDamage(err) || o.db == nil || o.lock == nil {
+		return err
+	}
+	return errors.Join(err, o.replace(ctx, err))
+}
+
 // setAside renames the folder of the database. One rename: a database without
 // its log would be an older one that gives numbers twice, and a log beside a
 // new database would be played into it.

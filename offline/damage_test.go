@@ -241,3 +241,67 @@ func TestDamageFoundWhileRunning(t *testing.T) {
 	o.rescues.Wait()
 	checkSent(t, o, epoch, 99)
 }
+
+// Wherever the damage lies and whoever meets it, it is met once: the outbox is
+// replaced, and what can be read is sent.
+func TestDamageMetByAnything(t *testing.T) {
+	next := 0
+	for name, act := range map[string]func(*Outbox) error{
+		"acknowledge": func(o *Outbox) error { return acknowledgeSome(t, o, 100) },
+		"append":      func(o *Outbox) error { next++; _, err := o.Append(t.Context(), admit(next-1)); return err },
+		"open":        func(o *Outbox) error { _, err := o.OpenReferrals(t.Context()); return err },
+		"expire":      func(o *Outbox) error { _, err := o.Expire(t.Context(), time.Unix(1_700_000_000, 0)); return err },
+		"tidy":        func(o *Outbox) error { o.tidied = time.Time{}; return acknowledgeSome(t, o, 1) },
+	} {
+		for _, table := range []string{"result", "acked", "meta", "open_tx", "sqlite_sequence"} {
+			t.Run(name+"/"+table, func(t *testing.T) {
+				o := open(t, Config{Dir: quickDir(t), Retention: 2 * time.Hour})
+				for n := range 300 {
+					appendAll(t, o, record(wire.KindDecision, n, wire.OutcomeAbort))
+				}
+				epoch := o.Queue().Epoch
+				spoilUnderneath(t, o, table)
+				next = 300
+				first := act(o)
+				o.rescues.Wait()
+				if err := act(o); isDamage(err) {
+					t.Errorf("damage is met again: first %v, then %v", first, err)
+				}
+				drainOld(t, o, epoch)
+				o.rescues.Wait()
+				drainOld(t, o, epoch)
+				if q := o.Queue(); q.Epoch == epoch && q.Last > q.Acknowledged {
+					t.Errorf("%d results of the old epoch wait for ever", q.Last-q.Acknowledged)
+				}
+				if _, err := o.Append(t.Context(), admit(5000)); err != nil {
+					t.Errorf("it does not go on: %v", err)
+				}
+			})
+		}
+	}
+}
+
+// spoilUnderneath overwrites the first page of a table of an open database,
+// which then forgets what it has read of it.
+func spoilUnderneath(t *testing.T, o *Outbox, table string) {
+	t.Helper()
+	var root int64
+	must(t, o.db.QueryRowContext(t.Context(), `SELECT rootpage FROM sqlite_schema WHERE name = ?`, table).Scan(&root))
+	must(t, o.shortenLog(t.Context()))
+	if _, err := o.db.ExecContext(t.Context(), `PRAGMA shrink_memory`); err != nil {
+		t.Fatal(err)
+	}
+	overwrite(t, o.path, (root-1)*pageSize, pageSize)
+}
+
+// acknowledgeSome acknowledges the next results of the epoch that is to be sent.
+func acknowledgeSome(t *testing.T, o *Outbox, n int) error {
+	t.Helper()
+	epoch, entries, err := o.Pending(t.Context(), o.Queue().Acknowledged, n, wire.BatchRoom)
+	if err != nil || len(entries) == 0 {
+		return err
+	}
+	b, err := wire.NewBatch(kiosk, epoch, entries[0].Prev, entries)
+	must(t, err)
+	return o.Acknowledge(t.Context(), wire.Ack{Kiosk: kiosk, Epoch: epoch, Number: b.Last, Chain: b.Chain})
+}

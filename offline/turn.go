@@ -39,7 +39,9 @@ func doOrLate[T any](ctx context.Context, o *Outbox, what string, fn func(contex
 	o.worker() <- func() {
 		// Without the caller's deadline: SQLite would be interrupted in a
 		// commit.
-		v, err := fn(context.WithoutCancel(ctx))
+		ctx := context.WithoutCancel(ctx)
+		v, err := fn(ctx)
+		err = o.heal(ctx, err)
 		if !settled.CompareAndSwap(false, true) && late != nil {
 			late(v, err)
 		}
