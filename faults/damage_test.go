@@ -13,8 +13,8 @@ import (
 
 // report is what the kiosk wrote down of a damaged database.
 type report struct {
-	Saved, Stranded, Unreadable uint64
-	Problem                     string
+	Saved, Stranded, Unreadable, Doubtful uint64
+	Problem                               string
 }
 
 // reports sums up what the kiosk told as missing.
@@ -27,7 +27,7 @@ func (k *kiosk) reports() (missing int, folders int, anything bool) {
 		must(k.t, err)
 		var r report
 		must(k.t, json.Unmarshal(data, &r))
-		missing += int(r.Stranded + r.Unreadable)
+		missing += int(r.Stranded + r.Unreadable + r.Doubtful)
 		anything = anything || r.Problem != ""
 	}
 	return missing, len(all), anything

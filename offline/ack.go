@@ -21,7 +21,7 @@ func (o *Outbox) Pending(ctx context.Context, after uint64, maxEntries, maxBytes
 			after = q.Acknowledged // asked with a number of another epoch
 		}
 		epoch, entries, err = old.Pending(ctx, after, maxEntries, maxBytes)
-		if err != nil {
+		if err != nil && !errors.Is(err, ErrGone) { // acknowledged ones were not saved
 			old.pause()
 		}
 		return epoch, entries, err
@@ -129,11 +129,7 @@ func (o *Outbox) Acknowledge(ctx context.Context, ack wire.Ack) error {
 // that some of it is no longer kept, and changes nothing.
 func (o *Outbox) Rewind(ctx context.Context, ack wire.Ack) error {
 	if old := o.olderOf(ack); old != nil {
-		err := old.Rewind(ctx, ack)
-		if err != nil {
-			old.pause()
-		}
-		return err
+		return o.rewindOlder(ctx, old, ack)
 	}
 	_, err := do(ctx, o, "rewind", func(ctx context.Context) (struct{}, error) {
 		if err := o.matchAck(ctx, ack); err != nil || ack.Number >= o.head.acked {
@@ -277,8 +273,21 @@ func (o *Outbox) deleteUpTo(ctx context.Context, upTo uint64) error {
 	if _, err := o.db.ExecContext(ctx, `DELETE FROM acked WHERE number <= ? AND step < ?`, upTo, step(o.cfg.Now())); err != nil {
 		return err
 	}
-	if _, err := o.db.ExecContext(ctx, `PRAGMA incremental_vacuum(256)`); err != nil {
+	if err := o.giveBack(ctx); err != nil {
 		return err
 	}
 	return o.measure(ctx)
+}
+
+// giveBack gives free pages back to the file system, a mebibyte at most. The
+// statement frees one page with each row that is asked of it.
+func (o *Outbox) giveBack(ctx context.Context) error {
+	rows, err := o.db.QueryContext(ctx, `PRAGMA incremental_vacuum(256)`)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+	}
+	return rows.Err()
 }

@@ -305,3 +305,60 @@ func acknowledgeSome(t *testing.T, o *Outbox, n int) error {
 	must(t, err)
 	return o.Acknowledge(t.Context(), wire.Ack{Kiosk: kiosk, Epoch: epoch, Number: b.Last, Chain: b.Chain})
 }
+
+// What was acknowledged is known from two tables; with both of them gone
+// everything that is readable is sent, and staff are told of what came before.
+func TestAcknowledgedIsNotKnown(t *testing.T) {
+	for name, tables := range map[string][]string{"known": {"meta"}, "not known": {"meta", "acked"}} {
+		t.Run(name, func(t *testing.T) {
+			o := open(t, Config{Dir: quickDir(t), KeepAge: -1})
+			for n := range 300 {
+				appendAll(t, o, record(wire.KindDecision, n, wire.OutcomeAbort))
+			}
+			must(t, acknowledgeSome(t, o, 100)) // 99 of them are deleted
+			epoch := o.Queue().Epoch
+			for _, table := range tables {
+				spoilUnderneath(t, o, table)
+			}
+			o = reopen(t, o)
+			o.rescues.Wait()
+			rep, err := readReport(checkReplaced(t, o, epoch))
+			known := len(tables) == 1
+			if err != nil || rep.Stranded+rep.Unreadable != 0 || known != (rep.Acknowledged == 100 && rep.Doubtful == 0) || !known && (rep.Doubtful != 99 || rep.Saved != 201) {
+				t.Fatalf("%+v (%v)", rep, err)
+			}
+			// The uplink sends what is acknowledged again when it connects.
+			if _, _, err := o.Pending(t.Context(), rep.Acknowledged-1, 1, wire.BatchRoom); !errors.Is(err, ErrGone) || o.Queue().Epoch != epoch {
+				t.Errorf("asked for the acknowledged one: %v; then epoch %s is to be sent, want %s", err, o.Queue().Epoch, epoch)
+			}
+			if !known {
+				checkUnsent(t, o, rep)
+				return
+			}
+			if n := drainOld(t, o, epoch); n != int(rep.Saved) {
+				t.Errorf("%d were sent of %d", n, rep.Saved)
+			}
+		})
+	}
+}
+
+// checkUnsent: central says that it misses what comes before the saved ones.
+func checkUnsent(t *testing.T, o *Outbox, rep rescueReport) {
+	t.Helper()
+	err := o.Rewind(t.Context(), wire.Ack{Kiosk: kiosk, Epoch: rep.Epoch, Number: 0, Chain: wire.ChainStart()})
+	if !errors.Is(err, ErrGone) || o.Queue().Epoch == rep.Epoch || o.Depth() != 1 {
+		t.Errorf("set back: %v, epoch %s, %d wait", err, o.Queue().Epoch, o.Depth())
+	}
+	text := ""
+	if notes := o.Notices(); len(notes) > 0 {
+		text = notes[0].Text
+	}
+	if !strings.Contains(text, "99 results cannot be read and 201 lie behind them; 0 saved") {
+		t.Errorf("staff are told %q", text)
+	}
+	o = reopen(t, o)
+	o.rescues.Wait()
+	if o.Queue().Epoch == rep.Epoch {
+		t.Error("they are sent again after a restart")
+	}
+}

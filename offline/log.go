@@ -32,7 +32,7 @@ const keptLogName = "outbox.damaged-log"
 
 // logFrame is one frame of a log.
 type logFrame struct {
-	page, commit uint32 // commit: the frame ends a transaction
+	page, commit uint32 // commit: the frame ends a transaction, with so many pages in the database
 	at           int64  // of the page
 	ours         bool   // of this round of the log
 	fits         bool   // the sums follow on those of the frame before it

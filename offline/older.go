@@ -129,14 +129,17 @@ func (o *Outbox) acknowledgeOlder(ctx context.Context, old *older, ack wire.Ack)
 }
 
 // putAway ends a saved epoch of which central has everything.
-func (o *Outbox) putAway(old *older) error {
+func (o *Outbox) putAway(old *older) error { return o.finish(old, sentFolder) }
+
+// finish sends a saved epoch no more and gives its database another name.
+func (o *Outbox) finish(old *older, name string) error {
 	o.mu.Lock()
 	o.older = slices.DeleteFunc(o.older, func(x *older) bool { return x == old })
 	o.sent[old.ownQueue().Epoch] = true
 	o.mu.Unlock()
 	err := old.Close()
 	if err == nil {
-		err = durable.Rename(filepath.Join(old.folder, savedFolder), filepath.Join(old.folder, sentFolder))
+		err = durable.Rename(filepath.Join(old.folder, savedFolder), filepath.Join(old.folder, name))
 	}
 	if err != nil {
 		o.cfg.Log.Warn("outbox: a saved epoch could not be put away; it is sent again after a restart, which does no harm", "folder", old.folder, "err", err)
@@ -144,6 +147,27 @@ func (o *Outbox) putAway(old *older) error {
 	o.noteRescued()
 	o.wake()
 	return nil
+}
+
+// rewindOlder makes results of a saved epoch wait again. If it was a guess
+// that central has what comes before them, it has not: they follow on nothing,
+// can never be taken, and staff are told.
+func (o *Outbox) rewindOlder(ctx context.Context, old *older, ack wire.Ack) error {
+	err := old.Rewind(ctx, ack)
+	if err == nil {
+		return nil
+	}
+	old.pause()
+	rep, err2 := readReport(old.folder)
+	if !errors.Is(err, ErrGone) || rep.Doubtful == 0 {
+		return errors.Join(err, err2)
+	}
+	rep.Stranded, rep.Saved = rep.Stranded+rep.Saved, 0
+	rep.Unreadable, rep.Doubtful = rep.Unreadable+rep.Acknowledged-ack.Number, 0
+	if err2 := writeReport(old.folder, rep); err2 != nil {
+		return errors.Join(err, err2)
+	}
+	return errors.Join(err, o.finish(old, unsentFolder))
 }
 
 func (o *Outbox) closeOlder() error {
@@ -184,7 +208,7 @@ func (o *Outbox) rescueOne(folder, epoch string) error {
 			return err
 		}
 		o.cfg.Log.Warn("outbox: a damaged database was looked through", "folder", folder, "epoch", rep.Epoch,
-			"saved", rep.Saved, "stranded", rep.Stranded, "unreadable", rep.Unreadable, "problem", rep.Problem)
+			"saved", rep.Saved, "stranded", rep.Stranded, "unreadable", rep.Unreadable, "doubtful", rep.Doubtful, "problem", rep.Problem)
 	} else if err != nil {
 		return err
 	}
@@ -229,6 +253,14 @@ func readReport(folder string) (rescueReport, error) {
 	return r, nil
 }
 
+func writeReport(folder string, r rescueReport) error {
+	text, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	return durable.WriteFile(filepath.Join(folder, reportName), append(text, '\n'), 0o600)
+}
+
 // noteRescued tells staff of the newest database that was set aside, as long
 // as its folder is there: a fault while results wait or are missing.
 func (o *Outbox) noteRescued() {
@@ -237,7 +269,7 @@ func (o *Outbox) noteRescued() {
 		o.note("database", "", "")
 		return
 	}
-	var waiting, stranded, unreadable uint64
+	var waiting, stranded, unreadable, doubtful uint64
 	worst := ""
 	for _, folder := range folders {
 		r, err := readReport(folder)
@@ -247,7 +279,7 @@ func (o *Outbox) noteRescued() {
 		if r.missing() || worst == "" {
 			worst = folder
 		}
-		stranded, unreadable = stranded+r.Stranded, unreadable+r.Unreadable
+		stranded, unreadable, doubtful = stranded+r.Stranded, unreadable+r.Unreadable, doubtful+r.Doubtful
 		if r.Problem != "" {
 			o.note("database", "fault", fmt.Sprintf("the outbox was damaged and is set aside as %s; nothing in it can be read: restore it from there by hand", folder))
 			return
@@ -260,6 +292,9 @@ func (o *Outbox) noteRescued() {
 	case stranded+unreadable > 0:
 		o.note("database", "fault", fmt.Sprintf("the outbox was damaged and is set aside as %s: %d results cannot be read and %d lie behind them; %d saved ones wait for central; remove the folder when that is settled",
 			worst, unreadable, stranded, waiting))
+	case doubtful > 0:
+		o.note("database", "fault", fmt.Sprintf("the outbox was damaged and is set aside as %s: whether central has the first %d results cannot be read there: compare at central; %d saved ones wait; remove the folder when that is settled",
+			worst, doubtful, waiting))
 	case waiting > 0:
 		o.note("database", "fault", fmt.Sprintf("the outbox was damaged and is set aside as %s: all its results are saved, %d wait for central", worst, waiting))
 	default:

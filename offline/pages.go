@@ -28,9 +28,12 @@ const (
 type pageScan struct {
 	db, wal *os.File         // wal is nil when there is none
 	logged  map[uint32]int64 // where the log has a newer version of a page
+	size    uint32           // pages that belong to the database, as the log says; 0: it does not
 	rows    map[uint64]place // where a row is
 	epoch   string           // of the row of meta, if that was found
 	acked   uint64
+	steps   int    // rows of acked that were found, and
+	stepped uint64 // the highest number in them: meta has the same
 }
 
 // place is a cell on a page.
@@ -102,6 +105,7 @@ func (s *pageScan) index() {
 		if follows = f.ours; f.ours && f.commit != 0 {
 			maps.Copy(s.logged, open)
 			clear(open)
+			s.size = f.commit
 		}
 	}
 }
@@ -141,6 +145,9 @@ func (s *pageScan) leaf(n uint32, page []byte) {
 			s.rows[id] = p
 		case len(cols) == 5 && id == 1 && wire.CheckEpoch(string(cols[2])) == nil:
 			s.epoch, s.acked = string(cols[2]), uint64(integer(cols[4]))
+		case len(cols) == 2 && len(cols[0]) == 0 && integer(cols[1]) >= 0:
+			s.steps++
+			s.stepped = max(s.stepped, uint64(integer(cols[1])))
 		}
 	}
 }
@@ -278,18 +285,14 @@ func varint(b []byte) (v uint64, n int) {
 	return 0, 0
 }
 
-// longestRun gives the first and last number of the longest run of results
-// without a gap; zero when there is none.
-func (s *pageScan) longestRun() (first, last uint64) {
-	var from, before uint64
-	for _, n := range slices.Sorted(maps.Keys(s.rows)) {
-		if from == 0 || n != before+1 {
-			from = n
-		}
-		before = n
-		if first == 0 || n-from > last-first {
-			first, last = from, n
+// numbers gives the results on pages that belong to the database, in order. On
+// others lie results that were deleted.
+func (s *pageScan) numbers() (out []uint64) {
+	for n, p := range s.rows {
+		if s.size == 0 || p.page <= s.size {
+			out = append(out, n)
 		}
 	}
-	return first, last
+	slices.Sort(out)
+	return out
 }

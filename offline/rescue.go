@@ -24,6 +24,7 @@ const (
 	savedFolder  = "saved"          // results to be sent under their old epoch
 	savingFolder = "saving"         // the same, unfinished
 	sentFolder   = "sent"           // the same, acknowledged
+	unsentFolder = "unsent"         // the same, which central cannot take
 	epochName    = "epoch"          // as text, beside the database while it is in use
 	strandedName = "stranded.jsonl" // results behind a gap, for whoever repairs it by hand
 )
@@ -31,7 +32,7 @@ const (
 // rescueReport says what could be saved of a damaged database.
 type rescueReport struct {
 	Epoch        string `json:"epoch"`
-	Acknowledged uint64 `json:"acknowledged"` // by central, as the database said
+	Acknowledged uint64 `json:"acknowledged"` // by central, as the database said, or Doubtful
 	Last         uint64 `json:"last"`         // newest result that the database knew
 	// Saved results follow on the acknowledged ones without a gap and are
 	// sent; Stranded ones are whole but lie behind a gap, so that the chain
@@ -39,11 +40,17 @@ type rescueReport struct {
 	Saved      uint64 `json:"saved"`
 	Stranded   uint64 `json:"stranded"`
 	Unreadable uint64 `json:"unreadable"`
-	Problem    string `json:"problem,omitempty"` // why nothing could be read
+	// Doubtful ones come before the first that is readable, of a database that
+	// does not say any more what was acknowledged: deleted when central had
+	// them, or gone.
+	Doubtful uint64 `json:"doubtful,omitempty"`
+	Problem  string `json:"problem,omitempty"` // why nothing could be read
 }
 
 // missing says whether results cannot be sent.
-func (r rescueReport) missing() bool { return r.Stranded+r.Unreadable > 0 || r.Problem != "" }
+func (r rescueReport) missing() bool {
+	return r.Stranded+r.Unreadable+r.Doubtful > 0 || r.Problem != ""
+}
 
 // rescue copies what can be read of the damaged database in a folder. It
 // writes nothing into the database itself, and may be repeated after a crash.
@@ -69,11 +76,7 @@ func rescue(ctx context.Context, cfg Config, folder string) (rescueReport, error
 			return rescueReport{}, err
 		}
 	}
-	text, err := json.Marshal(r.rep)
-	if err != nil {
-		return rescueReport{}, err
-	}
-	return r.rep, durable.WriteFile(filepath.Join(folder, reportName), append(text, '\n'), 0o600)
+	return r.rep, writeReport(folder, r.rep)
 }
 
 // rescuer is one rescue.
@@ -91,6 +94,7 @@ type rescuer struct {
 	rep      rescueReport
 	chain    []byte // at the newest saved result, or the acknowledged one; nil when not known
 	gap      bool
+	unsure   bool // what was acknowledged is not known
 }
 
 // begin finds out where the damaged database stands.
@@ -106,7 +110,7 @@ func (r *rescuer) begin(ctx context.Context) error {
 	r.from = db
 	var kiosk string
 	if err := db.QueryRowContext(ctx, `SELECT kiosk, epoch, acked FROM meta WHERE id = 1`).Scan(&kiosk, &r.rep.Epoch, &r.rep.Acknowledged); err != nil {
-		if err := r.beginFromPages(); err != nil {
+		if err := r.beginFromPages(ctx); err != nil {
 			return err
 		}
 	}
@@ -132,6 +136,9 @@ func (r *rescuer) begin(ctx context.Context) error {
 	if wire.CheckEpoch(r.rep.Epoch) != nil {
 		return errors.New("its epoch cannot be read")
 	}
+	if r.unsure {
+		r.startAtFirst(ctx)
+	}
 	if r.rep.Acknowledged > r.rep.Last {
 		r.rep.Acknowledged = 0 // not to be believed: central drops what it has
 	}
@@ -143,19 +150,37 @@ func (r *rescuer) begin(ctx context.Context) error {
 	return nil
 }
 
-// beginFromPages is for a database that cannot even say its epoch.
-func (r *rescuer) beginFromPages() error {
+// beginFromPages is for a database that cannot even say its epoch. What was
+// acknowledged is in the table acked too, whose newest row has the number of
+// meta.
+func (r *rescuer) beginFromPages(ctx context.Context) error {
 	scan := r.scanned()
-	if scan == nil || len(scan.rows) == 0 {
+	if scan == nil || len(scan.numbers()) == 0 {
 		return errors.New("neither its epoch nor any result can be read")
 	}
-	if r.rep.Epoch, r.rep.Acknowledged = scan.epoch, scan.acked; r.rep.Epoch == "" {
-		// Which were acknowledged is not known: all that hang together are
-		// sent, and central drops what it has.
-		first, _ := scan.longestRun()
-		r.rep.Acknowledged = first - 1
+	if r.rep.Epoch, r.rep.Acknowledged = scan.epoch, scan.acked; r.rep.Epoch != "" {
+		return nil
+	}
+	switch err := r.from.QueryRowContext(ctx, `SELECT coalesce(max(number), 0) FROM acked`).Scan(&r.rep.Acknowledged); {
+	case err == nil:
+	case scan.steps > 0:
+		r.rep.Acknowledged = scan.stepped
+	default:
+		r.unsure = true
+		r.rep.Acknowledged = scan.numbers()[0] - 1
 	}
 	return nil
+}
+
+// startAtFirst has all sent from the first result that is proven on: central
+// drops what it has.
+func (r *rescuer) startAtFirst(ctx context.Context) {
+	for _, n := range r.scan.numbers() {
+		if _, _, _, err := r.row(ctx, n); err == nil {
+			r.rep.Acknowledged, r.rep.Doubtful = n-1, n-1
+			return
+		}
+	}
 }
 
 // settleEpoch chooses among what the database and the file beside it call its
