@@ -26,7 +26,7 @@
 // A damaged database is set aside whole and a new one begins at once. What can
 // be read of the old one's results is copied beside it and sent first, under
 // the old epoch: results that follow on the acknowledged ones without a gap.
-// Those behind a gap are not proven by the chain and lie in a file next to it.
+// Those behind a gap lie in a file next to it, which is carried by hand.
 // The folder stays until somebody removes it.
 package offline
 

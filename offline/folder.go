@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"gateagent/gate/wire"
@@ -28,22 +27,46 @@ type Standing struct {
 // folderTimeout bounds each read of a copy.
 const folderTimeout = time.Minute
 
+// eachEpoch is called for an epoch; read gives entries after a number, in order
+// and at most limit of them.
+type eachEpoch = func(s Standing, read func(after uint64, limit int) ([]wire.Entry, error)) error
+
 // ReadFolder reads the results in a state folder without touching it, whether
 // an agent runs on it or not: it works on a copy below the system's folder for
-// temporary files. each is called for every epoch, the oldest first, and may
-// call read to get entries after a number, in order and at most limit of them.
-func ReadFolder(ctx context.Context, dir string, each func(s Standing, read func(after uint64, limit int) ([]wire.Entry, error)) error) (err error) {
-	saved, _ := filepath.Glob(filepath.Join(dir, damagedPrefix+"*", savedFolder)) // the pattern is sound
-	slices.Sort(saved)
-	for _, folder := range append(saved, filepath.Join(dir, dbFolder)) {
-		if err := readCopy(ctx, folder, each); err != nil {
-			return fmt.Errorf("outbox %s: %w", folder, err)
+// temporary files. each is called for every epoch, the oldest first.
+func ReadFolder(ctx context.Context, dir string, each eachEpoch) error {
+	return readFolder(ctx, dir, false, each)
+}
+
+// ReadFolderWhole reads as ReadFolder does, and of each damaged database also
+// what the agent cannot send, since results before it are missing. each is
+// called for every run without a gap.
+func ReadFolderWhole(ctx context.Context, dir string, each eachEpoch) error {
+	return readFolder(ctx, dir, true, each)
+}
+
+func readFolder(ctx context.Context, dir string, whole bool, each eachEpoch) error {
+	for _, folder := range damagedFolders(dir) {
+		saved := filepath.Join(folder, savedFolder)
+		if _, err := os.Stat(saved); err == nil {
+			if err := readCopy(ctx, saved, each); err != nil {
+				return fmt.Errorf("outbox %s: %w", saved, err)
+			}
 		}
+		if whole {
+			if err := readStranded(ctx, folder, each); err != nil {
+				return err
+			}
+		}
+	}
+	own := filepath.Join(dir, dbFolder)
+	if err := readCopy(ctx, own, each); err != nil {
+		return fmt.Errorf("outbox %s: %w", own, err)
 	}
 	return nil
 }
 
-func readCopy(ctx context.Context, folder string, each func(Standing, func(uint64, int) ([]wire.Entry, error)) error) (err error) {
+func readCopy(ctx context.Context, folder string, each eachEpoch) (err error) {
 	tmp, err := os.MkdirTemp("", "gateagent-outbox-*")
 	if err != nil {
 		return err
@@ -72,7 +95,7 @@ func readCopy(ctx context.Context, folder string, each func(Standing, func(uint6
 		return err
 	}
 	s := Standing{Kiosk: cfg.Kiosk, Epoch: o.head.epoch, First: o.head.first, Last: o.head.last, Acknowledged: o.head.acked, Oldest: o.head.oldest}
-	if filepath.Base(folder) == savedFolder {
+	if filepath.Base(folder) != dbFolder {
 		s.Damaged = filepath.Dir(folder)
 	}
 	return each(s, func(after uint64, limit int) ([]wire.Entry, error) {

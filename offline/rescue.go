@@ -31,6 +31,7 @@ const (
 
 // rescueReport says what could be saved of a damaged database.
 type rescueReport struct {
+	Kiosk        string `json:"kiosk"`
 	Epoch        string `json:"epoch"`
 	Acknowledged uint64 `json:"acknowledged"` // by central, as the database said, or Doubtful
 	Last         uint64 `json:"last"`         // newest result that the database knew
@@ -59,7 +60,7 @@ func rescue(ctx context.Context, cfg Config, folder string) (rescueReport, error
 	if err := errors.Join(os.RemoveAll(saving), os.RemoveAll(filepath.Join(folder, strandedName))); err != nil {
 		return rescueReport{}, err
 	}
-	r := &rescuer{cfg: cfg, folder: folder}
+	r := &rescuer{cfg: cfg, folder: folder, rep: rescueReport{Kiosk: cfg.Kiosk}}
 	if err := r.begin(ctx); err != nil {
 		if ctx.Err() != nil {
 			return rescueReport{}, errors.Join(ctx.Err(), r.close())

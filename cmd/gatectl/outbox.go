@@ -80,11 +80,17 @@ func outboxStatus() *cobra.Command {
 
 func outboxExport() *cobra.Command {
 	var state, out string
-	var all bool
+	var all, stranded bool
 	cmd := &cobra.Command{
 		Use:   "export --state DIR --out FILE",
 		Short: "Write the results that wait into a file, signed by the kiosk",
-		Args:  cobra.NoArgs,
+		Long: `Write the results that wait into a file, signed by the kiosk.
+
+--stranded adds results of a damaged database that are whole and cannot be sent,
+since others before them cannot be read. Central takes them with
+"gatectl central import --accept-loss", which notes the unreadable ones as lost;
+the folder outbox.damaged-... may be removed then.`,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			keys, err := wire.LoadKioskKeys(filepath.Join(state, wire.IdentityFolder))
 			if err != nil {
@@ -94,7 +100,11 @@ func outboxExport() *cobra.Command {
 			if err != nil {
 				return fmt.Errorf("export: %w", err)
 			}
-			n, err := export(cmd.Context(), f, state, keys, all)
+			read := offline.ReadFolder
+			if stranded {
+				read = offline.ReadFolderWhole
+			}
+			n, err := export(f, keys, all, func(each eachEpoch) error { return read(cmd.Context(), state, each) })
 			if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 				return errors.Join(err, os.Remove(out))
 			}
@@ -105,19 +115,22 @@ func outboxExport() *cobra.Command {
 	kioskState(cmd, &state)
 	cmd.Flags().StringVarP(&out, "out", "o", "", "the file to make")
 	cmd.Flags().BoolVar(&all, "all", false, "also what central has acknowledged and the kiosk still keeps")
+	cmd.Flags().BoolVar(&stranded, "stranded", false, "also what a damaged database still held behind unreadable results")
 	required(cmd, "out")
 	return cmd
 }
 
+type eachEpoch = func(offline.Standing, func(uint64, int) ([]wire.Entry, error)) error
+
 // exportStep is how many results are in memory at once.
 const exportStep = 500
 
-func export(ctx context.Context, w io.Writer, state string, keys *wire.KioskKeys, all bool) (n int, err error) {
+func export(w io.Writer, keys *wire.KioskKeys, all bool, epochs func(eachEpoch) error) (n int, err error) {
 	x, err := wire.NewExporter(w, keys.Name, keys.Signing, time.Now())
 	if err != nil {
 		return 0, err
 	}
-	err = offline.ReadFolder(ctx, state, func(s offline.Standing, read func(uint64, int) ([]wire.Entry, error)) error {
+	err = epochs(func(s offline.Standing, read func(uint64, int) ([]wire.Entry, error)) error {
 		if s.Kiosk != keys.Name {
 			return fmt.Errorf("the results are of kiosk %s, the keys of %s", s.Kiosk, keys.Name)
 		}
