@@ -166,6 +166,13 @@ func (u *Updater) applied(role string, meta int64, targets []Target, in InForce,
 	}
 }
 
+// outOfForce notes that what a role had put in force counts no more.
+func (u *Updater) outOfForce(role string, err error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.roles[role] = &roleState{problem: err.Error()}
+}
+
 // refused notes a refusal: once in the journal, and for staff.
 func (u *Updater) refused(source string, err error) {
 	var r *Refusal

@@ -69,6 +69,14 @@ type Keeper interface {
 	Sound() bool
 }
 
+// Reprover is an Applier whose things count only as long as the metadata that
+// named them do: it is asked after each pass, and takes out of force what does
+// not count any more, which it says by an error.
+type Reprover interface {
+	Applier
+	Reprove() error
+}
+
 // Returner is an Applier that keeps what was in force before.
 type Returner interface {
 	Applier

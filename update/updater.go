@@ -313,6 +313,7 @@ func (u *Updater) workOn(ctx context.Context, j job) {
 	for _, role := range u.order {
 		if role != wire.RoleRevocations {
 			_ = u.apply(ctx, j.c, role, u.fetcher(j.src)) // its notice says it
+			u.reprove(role)
 		}
 	}
 	if err := u.store.sweep(u.wanted(j.c)); err != nil {
@@ -358,6 +359,16 @@ func (u *Updater) apply(ctx context.Context, c *chain, role string, from *fetche
 	}
 	u.log.Info("in force", "role", role, "version", in.Version, "detail", in.Detail, "took", time.Since(began).Round(time.Millisecond))
 	return nil
+}
+
+// reprove asks whether what a role put in force still counts: not before its
+// successor had the chance to take its place.
+func (u *Updater) reprove(role string) {
+	if r, ok := u.byRole[role].(Reprover); ok {
+		if err := r.Reprove(); err != nil {
+			u.outOfForce(role, err)
+		}
+	}
 }
 
 // fetcher asks the source first that the metadata came from.

@@ -150,6 +150,9 @@ func (l *lists) whole(ctx context.Context, p update.Push, raw []byte, st allowli
 // Sound says whether the list in force is still whole.
 func (l *lists) Sound() bool { return l.store.Sound() }
 
+// Reprove takes the list in force out of force when its key was taken away.
+func (l *lists) Reprove() error { return l.store.Reprove() }
+
 // final marks what cannot become better by trying again.
 func final(err error) error {
 	for _, why := range []error{allowlist.ErrDamaged, allowlist.ErrUnsigned, allowlist.ErrExpired, allowlist.ErrRegress, allowlist.ErrAirport} {

@@ -107,12 +107,46 @@ func OpenStore(dir string, opts Options) (*Store, error) {
 // openProven opens a list of the store whose statement counts today.
 func (s *Store) openProven(id listID) (*Table, error) {
 	table, err := s.openFolder(id.path(s.dir), id)
-	if err == nil && s.opts.Prove != nil && table.st.KeyID == [8]byte{} {
-		if err = s.opts.Prove(table.st.Marshal()); err != nil {
-			err = errors.Join(fmt.Errorf("%w: the update repository does not vouch for it: %w", ErrUnsigned, err), table.Close())
+	if err == nil {
+		if err = s.prove(table.st); err != nil {
+			err = errors.Join(err, table.Close())
 		}
 	}
 	return table, err
+}
+
+// prove asks whether somebody vouches for a statement that carries no signature
+// of its own.
+func (s *Store) prove(st Statement) error {
+	if s.opts.Prove == nil || st.KeyID != [8]byte{} {
+		return nil
+	}
+	if err := s.opts.Prove(st.Marshal()); err != nil {
+		return fmt.Errorf("%w: the update repository does not vouch for it: %w", ErrUnsigned, err)
+	}
+	return nil
+}
+
+// Reprove asks Options.Prove about the list in force again, after what it goes
+// by has changed. A list for which nobody vouches any more, since its key was
+// taken away, answers no more, and the error says so.
+func (s *Store) Reprove() error {
+	s.loading.Lock()
+	defer s.loading.Unlock()
+	st, ok := s.InForce()
+	if !ok {
+		return nil
+	}
+	err := s.prove(st)
+	if err == nil {
+		return nil
+	}
+	s.mu.Lock()
+	old := s.table
+	s.table, s.code, s.problem, s.rotten = nil, gate.CodeListAbsent, err.Error(), false
+	s.mu.Unlock()
+	s.log.Error("list out of force; nobody is admitted until one is loaded", "generation", st.Generation, "version", st.Version, "error", err)
+	return errors.Join(err, old.Close())
 }
 
 // Reopen tries the list that was in force last once more, where it could not be
