@@ -384,20 +384,3 @@ func (u *Updater) fetcher(src Source) *fetcher {
 	}
 	return f
 }
-
-// prefetch brings the airport's revocations. Whether it succeeds shows when
-// they are put in force.
-func (u *Updater) prefetch(ctx context.Context, c *chain, src Source) {
-	if u.cfg.Airport == "" {
-		return
-	}
-	targets, _, err := c.targetsOf(wire.RoleRevocations)
-	if err != nil {
-		return
-	}
-	for _, t := range targets {
-		if t.Path == wire.RevocationsPath(u.cfg.Airport) {
-			_, _ = u.fetcher(src).fetch(ctx, t)
-		}
-	}
-}
