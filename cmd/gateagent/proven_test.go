@@ -290,6 +290,20 @@ func TestDamagedTableIsDropped(t *testing.T) {
 	if _, err := l.Apply(t.Context(), p); err != nil || dropped != 1 || !l.Sound() {
 		t.Errorf("dropped %d times, %v", dropped, err)
 	}
+	// What is in force costs no second transfer because another was refused.
+	if err := store.Load(t.Context(), t.TempDir(), w.trusted()); err == nil || store.Status().Problem == "" {
+		t.Fatalf("an empty folder was loaded: %v", err)
+	}
+	again := p
+	again.Fetch = func(ctx context.Context, t update.Target) (string, error) {
+		if t.Path == wire.TablePath("SGN", 1) {
+			return "", errors.New("the table is asked for again")
+		}
+		return p.Fetch(ctx, t)
+	}
+	if _, err := l.Apply(t.Context(), again); err != nil {
+		t.Error(err)
+	}
 	tables[1] = bad
 	l.store = must[*allowlist.Store](t)(allowlist.OpenStore(t.TempDir(), allowlist.Options{Log: slog.New(slog.DiscardHandler)}))
 	dropped = 0

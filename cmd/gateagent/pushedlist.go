@@ -114,7 +114,7 @@ func (l *lists) byDelta(ctx context.Context, p update.Push, raw []byte, st allow
 }
 
 func (l *lists) whole(ctx context.Context, p update.Push, raw []byte, st allowlist.Statement) error {
-	if now, ok := l.store.InForce(); ok && now.Version == st.Version && now.Root == st.Root && l.store.Status().Problem == "" {
+	if now, ok := l.store.InForce(); ok && now.Version == st.Version && now.Root == st.Root && l.store.Sound() {
 		return nil
 	}
 	t, ok := p.Find(wire.TablePath(l.airport, st.Version))
