@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -182,6 +184,45 @@ func TestAppliersAgain(t *testing.T) {
 	if n := k.Notices(); len(n) != 0 {
 		t.Errorf("afterwards staff see %v", n)
 	}
+}
+
+// late is an applier that lacks something until it comes.
+type late struct {
+	Applier
+	asked, came atomic.Bool
+}
+
+func (l *late) Apply(ctx context.Context, p Push) (InForce, error) {
+	if l.asked.Store(true); !l.came.Load() {
+		return InForce{}, errors.New("its secret has not come yet")
+	}
+	return l.Applier.Apply(ctx, p)
+}
+
+// What lacked something is put in force when that comes, and not at the next
+// turn a minute later.
+func TestAgain(t *testing.T) {
+	r, k := begun(t)
+	k.cfg.Sources = []Source{Folder(r.dir)}
+	k.cfg.Dir = filepath.Join(t.TempDir(), "update")
+	l := &late{Applier: &takes{role: testAirport}}
+	k.cfg.Appliers = append(k.cfg.Appliers, l)
+	k.restart()
+	k.Again() // before anything was proven
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- k.Run(ctx) }()
+	defer func() { cancel(); ok(t, <-done) }()
+	inForce := func() bool {
+		return slices.ContainsFunc(k.InForce(), func(in wire.InForce) bool { return in.Role == testAirport })
+	}
+	await(t, l.asked.Load)
+	if inForce() {
+		t.Error("it is in force without its secret")
+	}
+	l.came.Store(true)
+	k.Again()
+	await(t, inForce)
 }
 
 // Kinds of a newer release are ignored with a notice, the rest is taken.

@@ -54,6 +54,7 @@ type Updater struct {
 
 	wake  chan []byte
 	jobs  chan job
+	again chan struct{}
 	ready chan struct{}
 
 	mu sync.Mutex // guards what follows
@@ -80,7 +81,7 @@ func New(cfg Config) (*Updater, error) {
 		cfg.Every = everyUsual
 	}
 	u := &Updater{cfg: cfg, log: cfg.Log, pace: usualPace, byRole: map[string]Applier{}, inHand: map[string]bool{},
-		wake: make(chan []byte, 1), jobs: make(chan job, 1), ready: make(chan struct{}), state: newState()}
+		wake: make(chan []byte, 1), jobs: make(chan job, 1), again: make(chan struct{}, 1), ready: make(chan struct{}), state: newState()}
 	// Revocations first: they only ever remove. Software and models last, since
 	// they are large.
 	u.order = []string{wire.RoleRevocations, wire.RoleTrust}
@@ -147,6 +148,15 @@ func (u *Updater) Wake(timestamp []byte) {
 		case <-u.wake:
 		default:
 		}
+	}
+}
+
+// Again has what could not be put in force tried now and not within a minute:
+// what it lacked has come. It never blocks.
+func (u *Updater) Again() {
+	select {
+	case u.again <- struct{}{}:
+	default: // it is due already
 	}
 }
 
@@ -300,10 +310,12 @@ func (u *Updater) work(ctx context.Context) {
 			return
 		case last = <-u.jobs:
 		case <-again.C:
-			if last.c == nil {
-				continue
-			}
 			last.done = nil
+		case <-u.again:
+			last.done = nil
+		}
+		if last.c == nil {
+			continue // nothing was proven yet
 		}
 		u.workOn(ctx, last)
 	}

@@ -49,10 +49,18 @@ func (b *builder) command(c *wire.Command) error {
 	if err := b.secrets.Take(c); err != nil {
 		return err
 	}
-	if err := b.store.Reopen(); err != nil {
+	if err := b.reopenList(); err != nil {
 		b.log.Warn("list secrets came, and the list does not open", "err", err)
 	}
 	return nil
+}
+
+// reopenList tries lists for which a secret was missing.
+func (b *builder) reopenList() error {
+	if b.updates != nil {
+		b.updates.Again() // one that was pushed
+	}
+	return b.store.Reopen()
 }
 
 // takeSecrets follows list.dir for a secret that is brought by hand: where the
@@ -91,7 +99,7 @@ func (b *builder) takeSecret(path string) error {
 		return err
 	}
 	b.log.Info("a list secret that was brought by hand is sealed to this kiosk's key and was taken off list.dir", "generation", s.Generation)
-	return b.store.Reopen()
+	return b.reopenList()
 }
 
 // secretNotices says what a stolen disk would tell, and what is wrong with the
