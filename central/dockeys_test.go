@@ -56,7 +56,13 @@ func TestDocumentKeysReachKiosks(t *testing.T) {
 	if !inForce {
 		t.Fatal("the bundle brought no key")
 	}
-	k.saysKeys(t, name)
+	// The service has looked at the folder when it has answered somebody.
+	stranger.saysKeys(t, "none")
+	select {
+	case <-got[stranger]:
+	case <-time.After(soon):
+		t.Fatal("no keys for a kiosk that has none within ", soon)
+	}
 	if _, err := c.reg.CA.RotateDocKeys(time.Now(), 0); err != nil { // gatectl, beside the service
 		t.Fatal(err)
 	}
