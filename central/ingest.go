@@ -63,9 +63,14 @@ func newIngest(st *store.Store, authority *ca.Authority, log *slog.Logger) *inge
 // Take accepts one message of the topic of a kiosk's results. It never waits:
 // every kiosk's messages pass here.
 func (in *ingest) Take(kiosk string, payload []byte) {
-	for _, dropped := range in.queue.put(message{kiosk, payload, in.now()}) {
-		in.charge(dropped, costDrop)
-		in.dropped(dropped)
+	dropped, ok := in.queue.put(message{kiosk, payload, in.now()})
+	if !ok {
+		in.charge(kiosk, costBad)
+		in.dropped(kiosk)
+	}
+	for _, other := range dropped {
+		in.charge(other, costDrop)
+		in.dropped(other)
 	}
 }
 

@@ -8,8 +8,8 @@ import (
 
 // Bounds of what waits to be verified.
 const (
-	// lineMost is what may wait of one kiosk: a kiosk has no more batches on
-	// their way.
+	// lineMost is what may wait of one kiosk: an honest one has no more batches
+	// on their way.
 	lineMost = 64
 	// queueBytes is what may wait of all: the windows of some twenty kiosks that
 	// send their backlog at once, and a few seconds' work.
@@ -47,9 +47,9 @@ func newQueue() *queue {
 	return &queue{wake: make(chan struct{}, lanes), lines: map[string]*line{}}
 }
 
-// put adds a message and names the kiosks of which one was dropped for it; it
-// may be this one.
-func (q *queue) put(m message) (dropped []string) {
+// put adds a message, unless too many of its kiosk wait already: ok is false
+// then. dropped names the kiosks of which one was dropped to make room.
+func (q *queue) put(m message) (dropped []string, ok bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	l := q.lines[m.kiosk]
@@ -58,7 +58,7 @@ func (q *queue) put(m message) (dropped []string) {
 		q.lines[m.kiosk] = l
 	}
 	if len(l.waiting) >= lineMost {
-		return []string{m.kiosk}
+		return nil, false
 	}
 	l.waiting = append(l.waiting, m)
 	l.bytes += len(m.payload)
@@ -67,7 +67,7 @@ func (q *queue) put(m message) (dropped []string) {
 	for q.bytes > queueBytes {
 		dropped = append(dropped, q.dropOne())
 	}
-	return dropped
+	return dropped, true
 }
 
 // dropOne drops the last message of the longest line; q.mu is held. The ones

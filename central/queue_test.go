@@ -16,12 +16,12 @@ import (
 func TestQueueServesInTurn(t *testing.T) {
 	q := newQueue()
 	for i := range lineMost {
-		if d := q.put(message{kiosk: "busy", payload: []byte{byte(i)}}); len(d) != 0 {
-			t.Fatalf("message %d: dropped of %v", i, d)
+		if d, ok := q.put(message{kiosk: "busy", payload: []byte{byte(i)}}); len(d) != 0 || !ok {
+			t.Fatalf("message %d: %v, dropped of %v", i, ok, d)
 		}
 	}
-	if d := q.put(message{kiosk: "busy"}); !slices.Equal(d, []string{"busy"}) {
-		t.Errorf("past its line: dropped of %v", d)
+	if d, ok := q.put(message{kiosk: "busy"}); len(d) != 0 || ok {
+		t.Errorf("past its line: %v, dropped of %v", ok, d)
 	}
 	q.put(message{kiosk: "calm", payload: []byte{0}})
 	var got string
@@ -61,7 +61,7 @@ func TestQueueDropsOfTheLongest(t *testing.T) {
 		if i == 0 {
 			want = nil
 		}
-		if d := q.put(message{kiosk: fmt.Sprint("calm", i), payload: make([]byte, size)}); !slices.Equal(d, want) {
+		if d, ok := q.put(message{kiosk: fmt.Sprint("calm", i), payload: make([]byte, size)}); !ok || !slices.Equal(d, want) {
 			t.Errorf("message %d: dropped of %v, want %v", i, d, want)
 		}
 	}
