@@ -258,6 +258,9 @@ func (in *ingest) acknowledge(batches []store.Batch, verdicts []store.Verdict) {
 			in.charge(b.Kiosk, costRepeat)
 		}
 		switch {
+		case v.Err != nil:
+			in.log.Error("results of one kiosk not stored, not acknowledged; it keeps them and sends them again", "kiosk", b.Kiosk, "err", v.Err)
+			in.Alarm(store.Alarm{Kiosk: b.Kiosk, Kind: store.AlarmUnstored, Text: v.Err.Error(), First: b.Received})
 		case v.Revoked:
 			in.Alarm(store.Alarm{Kiosk: b.Kiosk, Kind: store.AlarmRevoked, Text: "results refused: " + errRevoked.Error(), First: b.Received})
 		case v.Conflicts > 0:

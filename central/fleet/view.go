@@ -78,6 +78,7 @@ var alarmNames = map[string]string{
 	store.AlarmTwins:     "Two kiosks with one identity",
 
 	store.AlarmUnreadable: "Results that cannot be opened",
+	store.AlarmUnstored:   "Results that cannot be stored",
 	store.AlarmDisagree:   "Kiosks disagree",
 	store.AlarmPushed:     "Push refused",
 }

@@ -50,6 +50,9 @@ func Import(ctx context.Context, reg *enrol.Registry, r io.Reader, acceptLoss bo
 		batch := Read(b, key, open, now)
 		batch.AcceptLoss = acceptLoss
 		verdicts, err := reg.Store.Ingest(ctx, []store.Batch{*batch})
+		if err == nil {
+			err = verdicts[0].Err
+		}
 		if err != nil {
 			return err
 		}

@@ -19,6 +19,9 @@ const (
 	AlarmLoss      = "loss"      // results that nobody has any more
 	// AlarmUnreadable: results are stored that central's keys do not open.
 	AlarmUnreadable = "unreadable"
+	// AlarmUnstored: results that cannot be stored, for a reason that is the
+	// kiosk's alone.
+	AlarmUnstored = "unstored"
 	// AlarmDisagree: kiosks that should have the same in force do not.
 	AlarmDisagree = "disagree"
 	// AlarmPushed: a kiosk refused what was pushed, by an attack or because its

@@ -37,8 +37,9 @@ type Unopened struct {
 
 // Unopened lists such results with an id above after, oldest first.
 func (s *Store) Unopened(ctx context.Context, after int64, limit int) ([]Unopened, error) {
-	rows, err := s.read.QueryContext(ctx, `SELECT id, kiosk, epoch, number, hash, body, coalesce((SELECT chain FROM results p
-		WHERE p.kiosk = r.kiosk AND p.epoch = r.epoch AND p.number = r.number - 1), zeroblob(32)) FROM results r
+	rows, err := s.read.QueryContext(ctx, `SELECT id, kiosk, epoch, number, hash, body, coalesce(
+		(SELECT chain FROM results p WHERE p.kiosk = r.kiosk AND p.epoch = r.epoch AND p.number = r.number - 1),
+		(SELECT chain FROM losses l WHERE l.kiosk = r.kiosk AND l.epoch = r.epoch AND l.last = r.number - 1), zeroblob(32)) FROM results r
 		WHERE unreadable = 1 AND id > ? AND length(body) > 0 ORDER BY id LIMIT ?`, after, limit)
 	if err != nil {
 		return nil, err

@@ -4,10 +4,14 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
+
+	"github.com/mattn/go-sqlite3"
 
 	"gateagent/gate/wire"
 )
@@ -57,10 +61,14 @@ type Verdict struct {
 	Lost       int  // results that are lost for good: see Batch.AcceptLoss
 	Gap        bool // the batch begins beyond what is stored; nothing was kept
 	Revoked    bool // the kiosk is revoked, unknown or has other keys by now
+	// Err: this batch could not be stored, for a reason that is its own or lies
+	// in what is stored of its kiosk. Nothing of it was kept or acknowledged.
+	Err error
 }
 
 // Ingest stores batches in one transaction. When it returns without error
-// everything it speaks of is on disk.
+// everything it speaks of is on disk. A batch that cannot be stored keeps no
+// other one out.
 func (s *Store) Ingest(ctx context.Context, batches []Batch) ([]Verdict, error) {
 	verdicts := make([]Verdict, len(batches))
 	err := s.inTx(ctx, func(tx *sql.Tx) error {
@@ -75,7 +83,7 @@ func (s *Store) Ingest(ctx context.Context, batches []Batch) ([]Verdict, error) 
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			if verdicts[i], err = in.batch(work, &batches[i]); err != nil {
+			if verdicts[i], err = in.apart(work, &batches[i]); err != nil {
 				return fmt.Errorf("store results of kiosk %s: %w", batches[i].Kiosk, err)
 			}
 		}
@@ -93,6 +101,8 @@ type intake struct {
 	one    *sql.Stmt // inserts a row
 	many   *sql.Stmt // inserts manyRows
 	stored *sql.Stmt
+
+	begin, undo, keep *sql.Stmt // of one batch among the others
 }
 
 // resultColumns are those that a row of results begins with.
@@ -113,7 +123,8 @@ func newIntake(ctx context.Context, tx *sql.Tx) (*intake, error) {
 		to   **sql.Stmt
 		text string
 	}{{&in.one, insertRows(1)}, {&in.many, insertRows(manyRows)},
-		{&in.stored, "SELECT hash, chain FROM results WHERE kiosk = ? AND epoch = ? AND number = ?"}} {
+		{&in.stored, "SELECT hash, chain FROM results WHERE kiosk = ? AND epoch = ? AND number = ?"},
+		{&in.begin, "SAVEPOINT batch"}, {&in.undo, "ROLLBACK TO batch"}, {&in.keep, "RELEASE batch"}} {
 		var err error
 		if *p.to, err = tx.PrepareContext(ctx, p.text); err != nil {
 			return nil, err
@@ -123,7 +134,40 @@ func newIntake(ctx context.Context, tx *sql.Tx) (*intake, error) {
 }
 
 func (in *intake) close() error {
-	return errors.Join(in.one.Close(), in.many.Close(), in.stored.Close())
+	return errors.Join(in.one.Close(), in.many.Close(), in.stored.Close(), in.begin.Close(), in.undo.Close(), in.keep.Close())
+}
+
+// apart stores a batch, or undoes what was stored of it; an error means all.
+func (in *intake) apart(ctx context.Context, b *Batch) (Verdict, error) {
+	if err := run(ctx, in.begin, nil); err != nil {
+		return Verdict{}, err
+	}
+	v, err := in.batch(ctx, b)
+	if err != nil {
+		if !itsOwn(err) {
+			return Verdict{}, err
+		}
+		v = Verdict{Err: fmt.Errorf("store results %d to %d of kiosk %s, epoch %s: %w", b.First, b.Last, b.Kiosk, b.Epoch, err)}
+		if err := run(ctx, in.undo, nil); err != nil {
+			return Verdict{}, errors.Join(v.Err, err)
+		}
+	}
+	return v, run(ctx, in.keep, nil)
+}
+
+// itsOwn says whether an error lies in a batch or in the rows that it met: a
+// number taken twice, a value that cannot be read. A disk that is full or
+// fails, or a database that is damaged as a whole, concerns all.
+func itsOwn(err error) bool {
+	var lite sqlite3.Error
+	switch {
+	case errors.As(err, &lite):
+		return slices.Contains([]sqlite3.ErrNo{sqlite3.ErrConstraint, sqlite3.ErrMismatch, sqlite3.ErrTooBig, sqlite3.ErrRange}, lite.Code)
+	case errors.Is(err, driver.ErrBadConn), errors.Is(err, sql.ErrConnDone), errors.Is(err, sql.ErrTxDone),
+		errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return false
+	}
+	return true
 }
 
 // insert writes rows; args are the values of one after the other.

@@ -1,6 +1,8 @@
 package store_test
 
 import (
+	"bytes"
+	"slices"
 	"testing"
 	"time"
 
@@ -67,6 +69,31 @@ func TestLossIsNoted(t *testing.T) {
 		}
 		if !found {
 			t.Errorf("no alarm %q among %+v", want, alarms)
+		}
+	}
+}
+
+// A result that follows on a loss and could not be opened when it came is tried
+// again with the chain hash under which it was sealed.
+func TestUnopenedBehindALoss(t *testing.T) {
+	s, _ := open(t)
+	a := batch(t, wire.ChainStart(), 1, 4, "a")
+	lost := batch(t, a.Chain, 5, 7, "a")
+	c := batch(t, lost.Chain, 8, 10, "a")
+	for _, b := range []*store.Batch{&a, &c} {
+		b.AcceptLoss = true
+		for range b.Entries {
+			b.Facts = append(b.Facts, store.Facts{Unreadable: true})
+		}
+		ingest(t, s, *b)
+	}
+	all, err := s.Unopened(t.Context(), 0, 10)
+	if err != nil || len(all) != 7 {
+		t.Fatalf("%d %v", len(all), err)
+	}
+	for i, e := range slices.Concat(a.Entries, c.Entries) {
+		if u := all[i].Entry; u.Number != e.Number || !bytes.Equal(u.Prev, e.Prev) {
+			t.Errorf("result %d is tried behind the chain hash %x, it was sealed behind %x", u.Number, u.Prev[:4], e.Prev[:4])
 		}
 	}
 }

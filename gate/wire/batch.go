@@ -13,6 +13,9 @@ const (
 	MaxBatchEntries = 200
 	MaxBatchBytes   = 256 << 10 // of the encoded message
 	MaxBody         = 64 << 10  // of one body, before encoding
+	// MaxNumber is of a result: what JSON, databases and programs in any
+	// language count exactly. At a million results a second it lasts for centuries.
+	MaxNumber = 1 << 53
 )
 
 // Versions of the messages.
@@ -127,6 +130,9 @@ func (b *Batch) recompute(bodies bool) ([]byte, error) {
 	// Last-First and not First+n, which could wrap around.
 	if b.First == 0 || b.Last < b.First || b.Last-b.First != uint64(n-1) {
 		return nil, fmt.Errorf("%w: batch %d to %d holds %d entries", ErrFormat, b.First, b.Last, n)
+	}
+	if b.Last > MaxNumber {
+		return nil, fmt.Errorf("%w: result %d, the highest is %d", ErrFormat, b.Last, uint64(MaxNumber))
 	}
 	chain := b.PrevChain
 	if b.First == 1 && !bytes.Equal(chain, ChainStart()) {

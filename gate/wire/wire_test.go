@@ -272,7 +272,7 @@ func TestEncodedSizeIsAnUpperBound(t *testing.T) {
 	for _, size := range []int{1, 2, 3, 400, 3_700, MaxBody} {
 		var entries []Entry
 		prev, room := ChainStart(), BatchRoom
-		const start = 1<<63 - 1 // long numbers
+		const start = MaxNumber - MaxBatchEntries // long numbers
 		begin, _ := ChainNext(testKiosk, testEpoch, start, prev, prev)
 		prev = begin
 		for n := uint64(start + 1); len(entries) < MaxBatchEntries && room >= EncodedSize(size); n++ {
@@ -389,4 +389,26 @@ func FuzzDecode(f *testing.F) {
 		_, _ = DecodePresence(data)
 		_, _ = DecodeRecord(data)
 	})
+}
+
+// Numbers stay where every program counts exactly.
+func TestNumbersAreBounded(t *testing.T) {
+	for _, tc := range []struct {
+		first uint64
+		fits  bool
+	}{{MaxNumber - 1, true}, {MaxNumber, false}, {1 << 63, false}} {
+		var entries []Entry
+		prev, chain := BodyHash([]byte("before")), BodyHash([]byte("before"))
+		for n := tc.first; n < tc.first+2; n++ {
+			e := Entry{Number: n, Prev: chain, Hash: BodyHash([]byte("{}")), Body: []byte("{}")}
+			entries = append(entries, e)
+			var err error
+			if chain, err = ChainNext("k1", sealEpoch, n, chain, e.Hash); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := NewBatch("k1", sealEpoch, prev, entries); (err == nil) != tc.fits || err != nil && !errors.Is(err, ErrFormat) {
+			t.Errorf("results from %d: %v", tc.first, err)
+		}
+	}
 }
