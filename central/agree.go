@@ -22,7 +22,8 @@ const (
 
 // roots compares what connected kiosks say they have in force.
 type roots struct {
-	behind map[string]time.Time // since when a kiosk is behind in something
+	signed int64                // version of the newest timestamp that central signed; 0: it signs none
+	behind map[string]time.Time // since when a kiosk is behind in something, or ahead
 	told   map[string]time.Time // when an alarm was last raised, by kiosk and text
 }
 
@@ -38,7 +39,9 @@ func (s *Service) compareRoots(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
-			for _, a := range r.compare(s.board.Live(), time.Now()) {
+			live := s.board.Live()
+			r.signed = s.ups.Signed() // after the statuses: none can be ahead of it
+			for _, a := range r.compare(live, time.Now()) {
 				s.ingest.Alarm(a)
 			}
 		}
@@ -87,7 +90,6 @@ func wordsOf(kiosk string, st *wire.Status) (out []word) {
 // compare gives the alarms that are due.
 func (r *roots) compare(live []store.Live, now time.Time) []store.Alarm {
 	same, things, at := map[string][]word{}, map[string][]word{}, map[string]uint64{}
-	newest := uint64(0)
 	var out []store.Alarm
 	for _, l := range live {
 		st, err := wire.DecodeStatus(l.Status)
@@ -100,7 +102,7 @@ func (r *roots) compare(live []store.Live, now time.Time) []store.Alarm {
 			same[key] = append(same[key], w)
 			things[w.thing] = append(things[w.thing], w)
 			if w.thing == thingTimestamp {
-				at[l.Kiosk], newest = w.version, max(newest, w.version)
+				at[l.Kiosk] = w.version
 			}
 		}
 	}
@@ -108,10 +110,18 @@ func (r *roots) compare(live []store.Live, now time.Time) []store.Alarm {
 		out = r.differing(out, key, same[key], now)
 	}
 	late := map[string]bool{}
+	newest := believed(slices.Collect(maps.Values(at)), uint64(r.signed))
 	for _, kiosk := range slices.Sorted(maps.Keys(at)) {
-		if at[kiosk] != newest {
+		switch v := at[kiosk]; {
+		case v < newest:
 			out = r.lagging(out, late, kiosk, thingTimestamp, maxLag, now,
-				fmt.Sprintf("it is connected and has timestamp version %d, others have %d: revocations do not reach it", at[kiosk], newest))
+				fmt.Sprintf("it is connected and has timestamp version %d, others have %d: revocations do not reach it", v, newest))
+		case v > newest && r.signed > 0:
+			out = r.lagging(out, late, kiosk, "ahead in "+thingTimestamp, maxLag, now,
+				fmt.Sprintf("it says that it has timestamp version %d, central signed none above %d: what it says is not so, or somebody else signs", v, r.signed))
+		case v > newest:
+			out = r.lagging(out, late, kiosk, "ahead in "+thingTimestamp, maxLag, now,
+				fmt.Sprintf("it alone says that it has timestamp version %d, no other has one above %d: what it says is not so, or revocations do not reach the others", v, newest))
 		}
 	}
 	for _, thing := range slices.Sorted(maps.Keys(things)) {
@@ -121,18 +131,40 @@ func (r *roots) compare(live []store.Live, now time.Time) []store.Alarm {
 	return out
 }
 
+// believed is the newest of the versions that kiosks say they have, as far as
+// one kiosk alone cannot make it up: central signed it, or, where somebody else
+// signs (signed is 0), a second kiosk has it. Of two kiosks nobody knows which
+// to believe; both count.
+func believed(said []uint64, signed uint64) uint64 {
+	slices.Sort(said)
+	if signed > 0 {
+		said = slices.DeleteFunc(said, func(v uint64) bool { return v > signed })
+	} else if n := len(said); n > 2 {
+		return said[n-2]
+	}
+	if len(said) == 0 {
+		return signed
+	}
+	return said[len(said)-1]
+}
+
 // apart finds kiosks that know the newest timestamp and have not what others
-// made of it.
+// made of it, or say that they alone have more.
 func (r *roots) apart(out []store.Alarm, late map[string]bool, words []word, at map[string]uint64, newest uint64, now time.Time) []store.Alarm {
 	words = slices.DeleteFunc(words, func(w word) bool { return w.lag == 0 || at[w.kiosk] != newest })
-	best := uint64(0)
-	for _, w := range words {
-		best = max(best, w.version)
+	said := make([]uint64, len(words))
+	for i, w := range words {
+		said[i] = w.version
 	}
+	best := believed(said, 0)
 	for _, w := range words {
-		if w.version < best {
+		switch {
+		case w.version < best:
 			out = r.lagging(out, late, w.kiosk, w.thing, w.lag, now,
 				fmt.Sprintf("it has the newest timestamp, but %s version %d, others have %d: its notices say why", w.thing, w.version, best))
+		case w.version > best:
+			out = r.lagging(out, late, w.kiosk, "ahead in "+w.thing, w.lag, now,
+				fmt.Sprintf("it alone says that it has %s version %d, no other has one above %d: what it says is not so, or the others do not get it", w.thing, w.version, best))
 		}
 	}
 	return out

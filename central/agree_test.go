@@ -2,6 +2,8 @@ package central
 
 import (
 	"fmt"
+	"regexp"
+	"slices"
 	"testing"
 	"time"
 
@@ -147,6 +149,58 @@ func TestRefusedPushIsAlarm(t *testing.T) {
 		}
 		if fmt.Sprint(got) != want {
 			t.Errorf("look %d: %v, want %s", i, got, want)
+		}
+	}
+}
+
+// One kiosk says that it has what nobody else has: a timestamp from the far
+// future, or a trust list. The others are not behind, one that is behind is
+// still found, and so is whoever says so.
+func TestOneKioskCannotBlindTheComparison(t *testing.T) {
+	now := time.Date(2026, 11, 22, 8, 0, 0, 0, time.UTC)
+	kiosk := func(name string, stamp, trust uint64) store.Live {
+		s := wire.Status{V: wire.StatusVersion, At: now, Update: []wire.InForce{{Role: wire.RoleTimestamp, Version: stamp, Hash: fmt.Sprint(stamp)},
+			{Role: wire.RoleTrust, Version: trust, Hash: fmt.Sprint(trust)}}}
+		b, err := s.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return store.Live{Kiosk: name, Up: true, Status: b}
+	}
+	const far = 1 << 53
+	for _, tc := range []struct {
+		name   string
+		signed int64 // by central
+		more   []store.Live
+		want   string // who is accused of what
+	}{
+		{"nobody", 0, nil, "[old: trust version 2]"},
+		{"nobody, central signs", 5, nil, "[old: trust version 2]"},
+		{"a timestamp", 0, []store.Live{kiosk("evil", far, 3)}, "[evil: timestamp version 9007199254740992 old: trust version 2]"},
+		{"a timestamp, central signs", 5, []store.Live{kiosk("evil", far, 3)}, "[evil: timestamp version 9007199254740992 old: trust version 2]"},
+		{"a timestamp by two, central signs", 5, []store.Live{kiosk("evil", far, 3), kiosk("evil2", far, 3)},
+			"[evil2: timestamp version 9007199254740992 evil: timestamp version 9007199254740992 old: trust version 2]"},
+		{"a trust list", 0, []store.Live{kiosk("evil", 5, far)}, "[evil: trust version 9007199254740992 old: trust version 2]"},
+		{"the timestamp of tomorrow is there", 6, []store.Live{kiosk("c", 6, 3)},
+			"[a: timestamp version 5 b: timestamp version 5 old: timestamp version 5]"},
+	} {
+		r := newRoots()
+		r.signed = tc.signed
+		var got []string
+		for range 2 {
+			live := append([]store.Live{kiosk("a", 5, 3), kiosk("b", 5, 3), kiosk("old", 5, 2)}, tc.more...)
+			for i := range live {
+				live[i].Heard = now
+			}
+			for _, a := range r.compare(live, now) {
+				what := regexp.MustCompile(`[a-z]+ version [0-9]+`).FindString(a.Text)
+				got = append(got, a.Kiosk+": "+what)
+			}
+			now = now.Add(maxLag + time.Minute)
+		}
+		slices.Sort(got)
+		if fmt.Sprint(got) != tc.want {
+			t.Errorf("%s: alarms %v, want %s", tc.name, got, tc.want)
 		}
 	}
 }

@@ -257,6 +257,9 @@ func (in *ingest) acknowledge(batches []store.Batch, verdicts []store.Verdict) {
 		if v.New == 0 {
 			in.charge(b.Kiosk, costRepeat)
 		}
+		if v.Epoch {
+			in.charge(b.Kiosk, costEpoch)
+		}
 		switch {
 		case v.Err != nil:
 			in.log.Error("results of one kiosk not stored, not acknowledged; it keeps them and sends them again", "kiosk", b.Kiosk, "err", v.Err)

@@ -23,12 +23,16 @@ const (
 	// costContext is a key agreement's. A lane where hardly anybody passes
 	// begins a context with each result: two months of these are no flood.
 	costContext = 2.0
-	costRate    = 1.0 / (64 << 10) // for each byte: 128 MiB a second
+	// costEpoch is that of results which begin an epoch: a row that stays for
+	// ever. A kiosk begins one with each new database.
+	costEpoch = 200.0
+	costRate  = 1.0 / (64 << 10) // for each byte: 128 MiB a second
 	// penalty is how long a kiosk that floods is not listened to.
 	penalty = 30 * time.Second
 	// maxThrottled bounds the memory; names are not proven behind every
 	// broker.
 	maxThrottled = 20_000
+	sweepPause   = time.Second
 )
 
 // throttle keeps one kiosk that floods from keeping central from the others.
@@ -36,8 +40,9 @@ const (
 type throttle struct {
 	now func() time.Time
 
-	mu   sync.Mutex
-	each map[string]*bucket // guarded by mu
+	mu    sync.Mutex
+	each  map[string]*bucket // guarded by mu
+	swept time.Time          // guarded by mu
 }
 
 type bucket struct {
@@ -57,10 +62,14 @@ func (t *throttle) spend(kiosk string, cost float64) (ok, begins bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	b := t.each[kiosk]
-	if b == nil {
+	if b == nil && len(t.each) >= maxThrottled {
+		t.sweep(now)
 		if len(t.each) >= maxThrottled {
-			t.sweep(now)
+			kiosk = "" // whoever comes now shares one bucket
+			b = t.each[kiosk]
 		}
+	}
+	if b == nil {
 		b = &bucket{tokens: tokensMost, at: now}
 		t.each[kiosk] = b
 	}
@@ -76,15 +85,17 @@ func (t *throttle) spend(kiosk string, cost float64) (ok, begins bool) {
 	return false, true
 }
 
-// sweep forgets whoever pays no penalty; t.mu is held.
+// sweep forgets whoever pays no penalty, once in a while; t.mu is held. Names
+// that somebody invents end nobody's penalty.
 func (t *throttle) sweep(now time.Time) {
+	if now.Sub(t.swept).Abs() < sweepPause {
+		return
+	}
+	t.swept = now
 	for kiosk, b := range t.each {
 		if !now.Before(b.until) {
 			delete(t.each, kiosk)
 		}
-	}
-	if len(t.each) >= maxThrottled {
-		clear(t.each)
 	}
 }
 

@@ -57,10 +57,29 @@ func TestThrottle(t *testing.T) {
 	if ok, _ := th.spend("evil", 1); !ok {
 		t.Error("not listened to after the penalty")
 	}
-	for i := range maxThrottled + 10 {
-		th.spend(fmt.Sprint("name", i), 1)
+}
+
+// Names that somebody invents, behind a broker that proves none, end nobody's
+// penalty, and do not fill the memory.
+func TestThrottleKeepsPenalties(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	th := newThrottle(func() time.Time { return now })
+	for range 2 {
+		for i := range maxThrottled + 10 {
+			th.spend(fmt.Sprint("name", i), 1)
+		}
+		th.spend("evil", tokensMost+1)
+		now = now.Add(2 * sweepPause)
 	}
-	if len(th.each) > maxThrottled {
-		t.Errorf("%d names are kept", len(th.each))
+	if !th.Blocked("evil") || len(th.each) > maxThrottled+1 {
+		t.Errorf("blocked %v, %d names are kept", th.Blocked("evil"), len(th.each))
+	}
+	for i := range maxThrottled - 1 { // with evil they are all that are kept
+		th.spend(fmt.Sprint("evil", i), tokensMost+1)
+	}
+	now = now.Add(2 * sweepPause)
+	if ok, _ := th.spend("honest", 1); !ok || !th.Blocked("evil") || !th.Blocked("evil9") || len(th.each) > maxThrottled+1 {
+		t.Errorf("all pay a penalty: a new one is listened to: %v, %d names are kept", ok, len(th.each))
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -45,6 +46,7 @@ type updates struct {
 	mu      sync.Mutex
 	problem string   // guarded by mu
 	ending  []string // guarded by mu; roles that end soon
+	signed  int64    // guarded by mu; version of the timestamp in force
 }
 
 // openUpdates begins to keep the update repository.
@@ -179,6 +181,17 @@ func (u *updates) commit(r *repo.Repo, now time.Time) error {
 	return nil
 }
 
+// Signed is the version of the newest timestamp, where it is central that signs
+// them; else 0.
+func (u *updates) Signed() int64 {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if len(u.keys) == 0 {
+		return 0
+	}
+	return u.signed
+}
+
 // announce tells kiosks of a timestamp that is new.
 func (u *updates) announce() {
 	data, err := os.ReadFile(filepath.Join(u.dir, wire.MetadataFile(wire.RoleTimestamp, 0)))
@@ -188,6 +201,17 @@ func (u *updates) announce() {
 		}
 		return
 	}
+	var stamp struct {
+		Signed struct {
+			Version int64 `json:"version"`
+		} `json:"signed"`
+	}
+	if err := json.Unmarshal(data, &stamp); err != nil {
+		u.log.Error("update repository: its timestamp", "err", err)
+	}
+	u.mu.Lock()
+	u.signed = stamp.Signed.Version
+	u.mu.Unlock()
 	if len(data) <= wire.MaxTimestampBytes && !bytes.Equal(data, u.told) {
 		u.told = data
 		u.tell(data)

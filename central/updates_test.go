@@ -97,6 +97,9 @@ func TestKioskHearsOfWhatIsNew(t *testing.T) {
 		if bytes.Equal(first, second) || !bytes.Equal(second, f.Read(wire.MetadataFile(wire.RoleTimestamp, 0))) {
 			t.Error("the second timestamp is not the one in force")
 		}
+		if v := central.Signed(c.Service); v < 2 || !bytes.Contains(second, fmt.Appendf(nil, `"version":%d`, v)) {
+			t.Errorf("central says that it signed version %d; in force: %s", v, second)
+		}
 		if got := f.Read(wire.MetadataFile("airport-SGN", 2)); !bytes.Contains(got, []byte("lists/SGN/statement")) {
 			t.Errorf("in force: %s", got)
 		}

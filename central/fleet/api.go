@@ -79,13 +79,9 @@ func (s *Server) fleetJSON(r *http.Request) (*FleetJSON, error) {
 	if err != nil {
 		return nil, err
 	}
-	heads, err := s.conf.Store.Heads(ctx)
+	stored, err := s.conf.Store.Stored(ctx)
 	if err != nil {
 		return nil, err
-	}
-	stored := map[string]uint64{}
-	for _, h := range heads {
-		stored[h.Kiosk] += h.Number
 	}
 	live := s.view.live()
 	for _, k := range kiosks {

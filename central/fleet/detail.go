@@ -10,12 +10,16 @@ import (
 	"gateagent/gate/wire"
 )
 
+// maxEpochs are shown of one kiosk, the latest.
+const maxEpochs = 20
+
 // detailView is one kiosk's page.
 type detailView struct {
 	kioskView
 	Now       time.Time
 	Enrolled  time.Time
 	Heads     []store.Head
+	MoreHeads int
 	Conflicts int
 	Results   []resultView
 }
@@ -43,15 +47,11 @@ func (v *viewer) detail(ctx context.Context, name string) (*detailView, error) {
 	if d.Conflicts, err = v.conf.Store.Conflicts(ctx, name); err != nil {
 		return nil, err
 	}
-	heads, err := v.conf.Store.Heads(ctx)
+	heads, all, err := v.conf.Store.Heads(ctx, name, maxEpochs)
 	if err != nil {
 		return nil, err
 	}
-	for _, h := range heads {
-		if h.Kiosk == name {
-			d.Heads = append(d.Heads, h)
-		}
-	}
+	d.Heads, d.MoreHeads = heads, all-len(heads)
 	results, err := v.conf.Store.LatestResults(ctx, name, 50)
 	if err != nil {
 		return nil, err

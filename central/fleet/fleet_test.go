@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -19,6 +20,7 @@ import (
 	"gateagent/central/ca"
 	"gateagent/central/fleet"
 	"gateagent/central/store"
+	"gateagent/gate/wire"
 )
 
 // site is a page over a store with a small fleet in it.
@@ -275,6 +277,34 @@ func TestPages(t *testing.T) {
 	}
 	if code, body := finish(t)(c.PostForm(s.URL()+"alarms/1/seen", nil)); code != 200 || strings.Contains(body, "Contradicting results") {
 		t.Errorf("an alarm that was seen is still open: %d", code)
+	}
+}
+
+// A kiosk that began more epochs, and gave more reasons, than the page shows:
+// the page says how many there are.
+func TestPageSaysThatThereIsMore(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	s.fill(t)
+	var all []store.Batch
+	for i := range 70 {
+		body := []byte("{}")
+		e := wire.Entry{Number: 1, Prev: wire.ChainStart(), Hash: wire.BodyHash(body), Body: body}
+		b, err := wire.NewBatch("sgn-g13", fmt.Sprintf("%032x", i), wire.ChainStart(), []wire.Entry{e})
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, store.Batch{Batch: b, SigningKey: make([]byte, 32), Received: time.Now(),
+			Facts: []store.Facts{{Kind: wire.KindDecision, Outcome: wire.OutcomeRefer, Reason: uint32(i + 1)}}})
+	}
+	if _, err := s.store.Ingest(t.Context(), all); err != nil {
+		t.Fatal(err)
+	}
+	c := s.client(t)
+	s.login(t, c, "admin", s.password)
+	code, body := finish(t)(c.Get(s.URL() + "kiosks/sgn-g13"))
+	if code != 200 || !strings.Contains(body, "and 50 older") || !strings.Contains(body, "and 66 more") {
+		t.Errorf("kiosk page: %d %s", code, body)
 	}
 }
 

@@ -305,8 +305,8 @@ func (v *kioskView) tally(all []store.Tally) {
 		default:
 			v.Refer += t.Count
 		}
-		if len(v.Reasons) == maxReasons {
-			v.MoreReasons++
+		if len(v.Reasons) == maxReasons || t.Others > 0 {
+			v.MoreReasons += max(1, t.Others)
 			continue
 		}
 		info := gate.Code(t.Reason).Info()

@@ -94,25 +94,38 @@ func (s *Store) results(ctx context.Context, where string, args ...any) ([]Resul
 	})
 }
 
-// Tally counts one outcome with its first reason.
+// Tally counts one outcome with its first reason, or what is left over of an
+// outcome.
 type Tally struct {
 	Kiosk   string
 	Outcome string
 	Reason  uint32
 	Count   int64
+	// Others is of how many outcomes and reasons this is the sum, where a kiosk
+	// gave more than maxTallies; 0: it is one.
+	Others int
 }
 
+// maxTallies bounds the outcomes and reasons that are counted apart of one
+// kiosk: it can give any. An honest one gives dozens.
+const maxTallies = 50
+
 // Tallies counts decisions received since a time, by kiosk, outcome and first
-// reason, most frequent first.
+// reason, most frequent first. What a kiosk gave beyond its maxTallies most
+// frequent is summed up.
 func (s *Store) Tallies(ctx context.Context, since time.Time) ([]Tally, error) {
-	rows, err := s.read.QueryContext(ctx, `SELECT kiosk, coalesce(outcome, ''), coalesce(reason, 0), count(*) FROM results
-		WHERE kind = 'decision' AND received_at >= ? GROUP BY 1, 2, 3 ORDER BY 4 DESC, 3`, ms(since))
+	rows, err := s.read.QueryContext(ctx, `
+		WITH each AS (SELECT kiosk, coalesce(outcome, '') AS outcome, coalesce(reason, 0) AS reason, count(*) AS n FROM results
+			WHERE kind = 'decision' AND received_at >= ?1 GROUP BY 1, 2, 3),
+		ranked AS (SELECT *, row_number() OVER (PARTITION BY kiosk ORDER BY n DESC, reason, outcome) > ?2 AS over FROM each)
+		SELECT kiosk, CASE WHEN NOT over OR outcome IN (?3, ?4) THEN outcome ELSE ?5 END, CASE WHEN over THEN 0 ELSE reason END, sum(n), sum(over)
+		FROM ranked GROUP BY 1, 2, 3, over ORDER BY over, 4 DESC, 3`, ms(since), maxTallies, wire.OutcomeAdmit, wire.OutcomeAbort, wire.OutcomeRefer)
 	if err != nil {
 		return nil, err
 	}
 	return collect(rows, func(rows *sql.Rows) (Tally, error) {
 		var t Tally
-		err := rows.Scan(&t.Kiosk, &t.Outcome, &t.Reason, &t.Count)
+		err := rows.Scan(&t.Kiosk, &t.Outcome, &t.Reason, &t.Count, &t.Others)
 		return t, err
 	})
 }
@@ -124,19 +137,42 @@ type Head struct {
 	At           time.Time
 }
 
-// Heads lists the heads of every kiosk, the latest epoch first.
-func (s *Store) Heads(ctx context.Context) ([]Head, error) {
-	rows, err := s.read.QueryContext(ctx, "SELECT kiosk, epoch, number, at FROM heads ORDER BY kiosk, at DESC")
-	if err != nil {
-		return nil, err
+// Heads lists the heads of a kiosk, the latest epoch first and most of them, and
+// says how many there are.
+func (s *Store) Heads(ctx context.Context, kiosk string, most int) (_ []Head, all int, err error) {
+	if err := s.read.QueryRowContext(ctx, "SELECT count(*) FROM heads WHERE kiosk = ?", kiosk).Scan(&all); err != nil {
+		return nil, 0, err
 	}
-	return collect(rows, func(rows *sql.Rows) (Head, error) {
+	rows, err := s.read.QueryContext(ctx, "SELECT kiosk, epoch, number, at FROM heads WHERE kiosk = ? ORDER BY at DESC LIMIT ?", kiosk, most)
+	if err != nil {
+		return nil, 0, err
+	}
+	heads, err := collect(rows, func(rows *sql.Rows) (Head, error) {
 		var h Head
 		var at int64
 		err := rows.Scan(&h.Kiosk, &h.Epoch, &h.Number, &at)
 		h.At = fromMS(at)
 		return h, err
 	})
+	return heads, all, err
+}
+
+// Stored counts the results of each kiosk, over all epochs.
+func (s *Store) Stored(ctx context.Context) (map[string]uint64, error) {
+	// total, since sum fails where numbers are too high.
+	rows, err := s.read.QueryContext(ctx, "SELECT kiosk, CAST(total(number) AS INTEGER) FROM heads GROUP BY kiosk")
+	if err != nil {
+		return nil, err
+	}
+	stored := map[string]uint64{}
+	_, err = collect(rows, func(rows *sql.Rows) (struct{}, error) {
+		var kiosk string
+		var n uint64
+		err := rows.Scan(&kiosk, &n)
+		stored[kiosk] = n
+		return struct{}{}, err
+	})
+	return stored, err
 }
 
 // Conflicts counts the conflicting results that are kept of one kiosk.

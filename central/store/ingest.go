@@ -50,8 +50,9 @@ type Verdict struct {
 	Number uint64
 	Chain  []byte
 	Ack    bool
-	New    int // results stored
-	Repeat int // true repeats dropped
+	New    int  // results stored
+	Epoch  bool // they are the first of their epoch
+	Repeat int  // true repeats dropped
 	// Conflicts counts entries whose number is taken by another content or
 	// that do not follow what is stored. Nothing of such a batch is
 	// acknowledged, and nothing of it enters the results.
@@ -212,6 +213,7 @@ func (in *intake) batch(ctx context.Context, b *Batch) (Verdict, error) {
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return Verdict{}, err
 	}
+	begins := err != nil                 // there is no head yet
 	prev, err := b.PrevChain, error(nil) // where the chain stands before the batch; nil: nowhere
 	switch {
 	case b.First > v.Number+1 && b.AcceptLoss:
@@ -235,6 +237,7 @@ func (in *intake) batch(ctx context.Context, b *Batch) (Verdict, error) {
 	if !fits {
 		return in.conflict(ctx, b, v)
 	}
+	v.Epoch = begins
 	return in.extend(ctx, b, v)
 }
 
