@@ -75,7 +75,8 @@ func spoil(t *testing.T, random *rand.Rand, path string, page int64) int {
 // TestCorruptedPages: pages of the outbox's database, or of its log, are
 // overwritten while the kiosk is away. What is damaged is set aside, what can be
 // read is sent, staff are told of every result that cannot, and the gate goes
-// on. The ledger counts as lost what nobody was told of.
+// on, however often it is killed meanwhile. The ledger counts as lost what nobody
+// was told of.
 func TestCorruptedPages(t *testing.T) {
 	t.Parallel()
 	random := seeded(t)
@@ -92,6 +93,11 @@ func TestCorruptedPages(t *testing.T) {
 			}
 			spoil(t, random, filepath.Join(k.job.State, "outbox", file), 4096)
 			k.start()
+			for range random.IntN(4) { // while it looks through what it set aside
+				time.Sleep(between(random, 0, 60*time.Millisecond))
+				k.kill()
+				k.start()
+			}
 			k.decide(20)
 			c.start()
 			k.saved()
