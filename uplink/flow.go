@@ -36,7 +36,8 @@ type flow struct {
 	bytes  int
 	window window
 
-	moved      time.Time // last progress, or begin of waiting
+	moved      time.Time // last progress, strike, or begin of waiting
+	again      bool      // what is to be sent was on its way already: waiting for it began before
 	progressed bool
 	retryAt    time.Time // when to ask a store again that failed
 	low        lowAck
@@ -44,7 +45,8 @@ type flow struct {
 	probeWait  time.Duration
 	probeDue   time.Time // when to probe again, should no answer come
 	begun      time.Time // of this attempt: results were last sent from the acknowledged number on
-	unstored   bool      // an acknowledgement could not be carried out: central is not to blame
+	unstored   bool      // an acknowledgement of this attempt could not be carried out: central is not to blame
+	troubled   bool      // the same, and no acknowledgement was carried out since
 }
 
 type sentBatch struct {
@@ -83,13 +85,24 @@ func (f *flow) begin(ctx context.Context) error {
 	return f.probe(ctx)
 }
 
-// restart makes everything after a number be sent again.
+// restart makes everything after a number be sent again, and waiting begin
+// anew.
 func (f *flow) restart(epoch string, after uint64) {
 	f.epoch, f.sent = epoch, after
 	f.out, f.bytes = f.out[:0], 0
 	f.window.lost()
 	f.moved = time.Now()
 	f.begun = f.moved
+	f.again, f.unstored = false, false
+}
+
+// repeat is restart, but waiting goes on. An acknowledgement of what is
+// acknowledged already may be an old one that somebody at the broker says
+// again: it must not be able to keep us here.
+func (f *flow) repeat(q wire.Queue) {
+	moved := f.moved
+	f.restart(q.Epoch, q.Acknowledged)
+	f.moved, f.again = moved, true
 }
 
 // probe sends the newest acknowledged result again.
@@ -140,6 +153,7 @@ func (f *flow) fill(ctx context.Context) error {
 			return nil
 		}
 		if len(entries) == 0 {
+			f.again = false
 			return nil
 		}
 		if f.c.route.metered() && f.c.route.spent() {
@@ -149,9 +163,10 @@ func (f *flow) fill(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if len(f.out) == 0 {
+		if len(f.out) == 0 && !f.again {
 			f.moved = time.Now()
 		}
+		f.again = false
 		f.sent = entries[len(entries)-1].Number
 		f.out = append(f.out, sentBatch{f.sent, size})
 		f.bytes += size
@@ -200,7 +215,7 @@ func (f *flow) take(ctx context.Context, payload []byte) error {
 		return nil
 	}
 	f.low = lowAck{}
-	f.progressed, f.unstored = true, false
+	f.progressed, f.unstored, f.troubled = true, false, false
 	f.u.notice(sourceStore, "", "", 0)
 	if ack.Epoch != f.epoch {
 		return nil // late, of an epoch that is over: it moves nothing that is on its way now
@@ -221,10 +236,10 @@ func (f *flow) refused(alarm string, err error) {
 		f.u.alarm(alarm, err)
 		return
 	}
-	if !f.unstored {
+	if !f.troubled {
 		f.u.log.Warn("central's acknowledgement could not be stored; the results stay here and are sent again", "err", err)
 	}
-	f.unstored = true
+	f.unstored, f.troubled = true, true
 	f.u.notice(sourceStore, "warning", "central's acknowledgement could not be stored, results stay here: look at disk and state folder", 0)
 }
 
@@ -238,7 +253,7 @@ func (f *flow) advance(number uint64) {
 	f.out = append(f.out[:0], f.out[n:]...)
 	f.sent = max(f.sent, number)
 	f.window.grow(n)
-	f.moved = time.Now()
+	f.moved, f.again = time.Now(), false
 	f.probes = 0 // central answers in order
 	if f.u.strikes > 0 {
 		f.u.strikes = 0
@@ -258,7 +273,7 @@ func (f *flow) standstill(q wire.Queue) {
 	}
 	if len(f.out) > 0 && time.Since(f.begun) > resendPause {
 		f.u.log.Warn("central misses results, they are sent again", "from", q.Acknowledged+1)
-		f.restart(q.Epoch, q.Acknowledged)
+		f.repeat(q)
 	}
 }
 

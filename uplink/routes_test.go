@@ -2,7 +2,6 @@ package uplink
 
 import (
 	"errors"
-	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,7 +12,7 @@ import (
 // routed is an uplink over these paths, of which nothing is dialled.
 func routed(t *testing.T, paths ...Path) *Uplink {
 	t.Helper()
-	u, err := New(Config{Identity: &wire.Identity{Name: modelKiosk}, Store: newModelBox(fmt.Sprintf("%032x", 1), rules{}),
+	u, err := New(Config{Identity: &wire.Identity{Name: modelKiosk}, Store: newModelBox(modelEpoch(1), rules{}),
 		Status: func() wire.Status { return wire.Status{} }, Brokers: []string{"tls://a:8883"}, Paths: paths})
 	if err != nil {
 		t.Fatal(err)
