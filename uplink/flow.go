@@ -17,10 +17,6 @@ const windowBytes = 5 << 20
 // taken as central's state and not as a message that was overtaken.
 const confirmLow = time.Second
 
-// probeSeldom is how often central is probed at least while no answer comes:
-// a probe may have got lost, and while nothing else is sent nobody would know.
-const probeSeldom = 10 * time.Minute
-
 // resendPause keeps late answers to a lost attempt from ending the next one.
 const resendPause = 250 * time.Millisecond
 
@@ -44,6 +40,7 @@ type flow struct {
 	probes     int // answers due that will move nothing
 	probeWait  time.Duration
 	probeDue   time.Time // when to probe again, should no answer come
+	said       time.Time // when central was last sent anything that it answers
 	begun      time.Time // of this attempt: results were last sent from the acknowledged number on
 	unstored   bool      // an acknowledgement of this attempt could not be carried out: central is not to blame
 	troubled   bool      // the same, and no acknowledgement was carried out since
@@ -105,26 +102,6 @@ func (f *flow) repeat(q wire.Queue) {
 	f.moved, f.again = moved, true
 }
 
-// probe sends the newest acknowledged result again.
-func (f *flow) probe(ctx context.Context) error {
-	q := f.u.cfg.Store.Queue()
-	if q.Acknowledged == 0 {
-		return nil
-	}
-	epoch, entries, err := f.pending(ctx, q.Acknowledged-1, 1)
-	if err != nil || len(entries) == 0 || epoch != f.epoch {
-		return nil // fill meets the same trouble and says so
-	}
-	f.probes++
-	f.probeWait = min(max(2*f.probeWait, f.patience()), probeSeldom)
-	f.probeDue = time.Now().Add(f.probeWait)
-	_, err = f.send(epoch, entries)
-	return err
-}
-
-// unanswered says whether nothing but a probe is on its way.
-func (f *flow) unanswered() bool { return f.probes > 0 && len(f.out) == 0 }
-
 func (f *flow) pending(ctx context.Context, after uint64, n int) (string, []wire.Entry, error) {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
@@ -138,6 +115,10 @@ func (f *flow) fill(ctx context.Context) error {
 		if q := f.u.cfg.Store.Queue(); q.Epoch != f.epoch {
 			f.u.log.Warn("another epoch is to be sent", "epoch", q.Epoch)
 			f.restart(q.Epoch, q.Acknowledged)
+			f.probes = 0
+			if err := f.probe(ctx); err != nil { // central may have been set back while the other one was sent
+				return err
+			}
 		}
 		epoch, entries, err := f.pending(ctx, f.sent, wire.MaxBatchEntries)
 		if ctx.Err() != nil {
@@ -166,7 +147,7 @@ func (f *flow) fill(ctx context.Context) error {
 		if len(f.out) == 0 && !f.again {
 			f.moved = time.Now()
 		}
-		f.again = false
+		f.again, f.said = false, time.Now()
 		f.sent = entries[len(entries)-1].Number
 		f.out = append(f.out, sentBatch{f.sent, size})
 		f.bytes += size
@@ -254,7 +235,7 @@ func (f *flow) advance(number uint64) {
 	f.sent = max(f.sent, number)
 	f.window.grow(n)
 	f.moved, f.again = time.Now(), false
-	f.probes = 0 // central answers in order
+	f.answered(f.probes) // central answers in order
 	if f.u.strikes > 0 {
 		f.u.strikes = 0
 		f.u.notice(sourceCentral, "", "", 0)
@@ -268,7 +249,7 @@ func (f *flow) advance(number uint64) {
 // with it are answered the same, and later: they do not count twice.
 func (f *flow) standstill(q wire.Queue) {
 	if f.probes > 0 {
-		f.probes--
+		f.answered(1)
 		return
 	}
 	if len(f.out) > 0 && time.Since(f.begun) > resendPause {
@@ -312,8 +293,8 @@ func (f *flow) wakeAt() time.Time {
 	if len(f.out) > 0 {
 		at = f.moved.Add(f.patience())
 	}
-	if f.unanswered() {
-		at = earlier(at, f.probeDue)
+	if due, ok := f.probeAt(); ok {
+		at = earlier(at, due)
 	}
 	if !f.low.since.IsZero() {
 		at = earlier(at, f.low.askAt(f.u.cfg.AckTimeout))
@@ -344,7 +325,7 @@ func (f *flow) wake(ctx context.Context) error {
 			return err
 		}
 	}
-	if f.unanswered() && !now.Before(f.probeDue) {
+	if at, ok := f.probeAt(); ok && !now.Before(at) {
 		f.probes = 0
 		return f.probe(ctx)
 	}
