@@ -16,14 +16,15 @@ import (
 // beyond the first, at most maxBytes by wire.EncodedSize. The epoch belongs to
 // them. Acknowledged entries come too if they are still kept and asked for.
 func (o *Outbox) Pending(ctx context.Context, after uint64, maxEntries, maxBytes int) (epoch string, entries []wire.Entry, err error) {
-	if old := o.serving(); old != nil && old.ask(after) {
+	if old := o.serving(); old != nil {
+		if !old.ask(after) {
+			return o.ownQueue().Epoch, nil, nil // the number is of an epoch that gives way now
+		}
 		if q := old.ownQueue(); after+1 < q.Acknowledged {
 			after = q.Acknowledged // asked with a number of another epoch
 		}
 		epoch, entries, err = old.Pending(ctx, after, maxEntries, maxBytes)
-		if err != nil && !errors.Is(err, ErrGone) { // acknowledged ones were not saved
-			old.pause()
-		}
+		o.troubled(old, err)
 		return epoch, entries, err
 	}
 	type run struct {
@@ -142,6 +143,9 @@ func (o *Outbox) Rewind(ctx context.Context, ack wire.Ack) error {
 			return struct{}{}, err
 		}
 		o.cfg.Log.Warn("central asked for results again", "after", ack.Number, "last", o.head.last)
+		if o.lock != nil {
+			o.sendAgain()
+		}
 		return struct{}{}, nil
 	})
 	return err

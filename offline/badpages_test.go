@@ -49,7 +49,7 @@ func TestBadPages(t *testing.T) {
 		n := drainOld(t, broken, epoch)
 		if broken.Queue().Epoch != epoch {
 			anew++
-			broken.rescues.Wait()
+			settle(t, broken)
 			n += drainOld(t, broken, epoch)
 			if folders, _ := filepath.Glob(filepath.Join(dir, dbFolder+".damaged-*")); len(folders) == 1 {
 				rep, err := readReport(folders[0])
@@ -97,7 +97,7 @@ func TestPageScan(t *testing.T) {
 	}
 	most := 0
 	for round := range 60 {
-		s, err := scanPages(folder)
+		s, err := scanPages(t.Context(), folder)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -183,7 +183,7 @@ func drainOld(t *testing.T, o *Outbox, epoch string) int {
 		q := o.Queue()
 		e, entries, err := o.Pending(t.Context(), q.Acknowledged, 50, wire.BatchRoom)
 		if err != nil || e != epoch {
-			o.rescues.Wait() // damage, found now
+			settle(t, o) // damage, found now
 			continue
 		}
 		if len(entries) == 0 {
@@ -199,7 +199,7 @@ func drainOld(t *testing.T, o *Outbox, epoch string) int {
 			}
 		}
 		if err := o.Acknowledge(t.Context(), wire.Ack{Kiosk: kiosk, Epoch: epoch, Number: b.Last, Chain: b.Chain}); err != nil {
-			o.rescues.Wait()
+			settle(t, o)
 			continue
 		}
 		n += len(entries)

@@ -5,8 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"slices"
+	"strings"
 	"syscall"
+	"time"
 
 	"github.com/mattn/go-sqlite3"
 
@@ -27,6 +28,26 @@ func isDamage(err error) bool {
 	return errors.As(err, &own) || errors.As(err, &sq) && (sq.Code == sqlite3.ErrCorrupt || sq.Code == sqlite3.ErrNotADB)
 }
 
+// isTransient tells trouble that says nothing of what the file holds.
+func isTransient(err error) bool {
+	var sq sqlite3.Error
+	if !errors.As(err, &sq) {
+		return false
+	}
+	switch sq.Code {
+	case sqlite3.ErrBusy, sqlite3.ErrLocked, sqlite3.ErrNomem, sqlite3.ErrFull, sqlite3.ErrCantOpen, sqlite3.ErrInterrupt:
+		return true
+	}
+	return false
+}
+
+// replaceMost and replaceSpan bound how often a database is replaced: where one
+// after the other goes bad the fault is the disk's, and the gate stays shut.
+const (
+	replaceMost = 10
+	replaceSpan = time.Hour
+)
+
 // replace sets a damaged database aside and begins a new one, so that the
 // gate goes on. The old file stays; what can be read of its results is sent from
 // a copy, and open admissions and referrals are carried over as far as they can
@@ -35,8 +56,13 @@ func (o *Outbox) replace(ctx context.Context, why error) error {
 	if o.lock == nil {
 		return why // one of an older epoch: nothing is stored in it any more
 	}
-	open := o.salvageOpen(ctx)
+	if err := o.tooOften(); err != nil {
+		return fmt.Errorf("%w; %w", why, err)
+	}
 	if o.db != nil {
+		if open := salvageOpen(ctx, o.db); len(open) > 0 {
+			o.carry = open
+		}
 		// A damaged file may fail to close; it is moved away all the same.
 		_ = o.db.Close()
 		o.db = nil
@@ -45,18 +71,35 @@ func (o *Outbox) replace(ctx context.Context, why error) error {
 	if err != nil {
 		return fmt.Errorf("%w; it cannot be set aside: %w", why, err)
 	}
+	o.note("database", "fault", fmt.Sprintf("the outbox was damaged and is set aside as %s; what can be saved of the results that central had not acknowledged is sent first", aside))
+	o.cfg.Log.Error("outbox damaged", "set_aside", aside, "why", why)
 	o.head, o.pages = head{}, pages{}
-	if err := o.openOnce(ctx); err != nil {
+	err = o.openOnce(ctx)
+	if err == nil {
+		err = o.resume(ctx)
+	}
+	if err != nil {
 		return fmt.Errorf("begin a new outbox: %w", err)
 	}
-	if err := o.carryOpen(ctx, open); err != nil {
-		return fmt.Errorf("begin a new outbox: %w", err)
-	}
-	text := fmt.Sprintf("the outbox was damaged and is set aside as %s; a new one began; what can be saved of the results that central had not acknowledged is sent first", aside)
-	o.note("database", "fault", text)
-	o.cfg.Log.Error("outbox damaged", "set_aside", aside, "why", why, "new_epoch", o.head.epoch, "open_carried", len(open))
-	o.startRescue()
+	o.cfg.Log.Warn("a new outbox began", "epoch", o.head.epoch, "open_carried", len(o.opened))
 	return nil
+}
+
+// tooOften counts the databases that were set aside of late.
+func (o *Outbox) tooOften() error {
+	n, now := 0, o.cfg.Now()
+	for _, folder := range damagedFolders(o.cfg.Dir) {
+		at, err := time.Parse(asideTime, strings.TrimPrefix(filepath.Base(folder), damagedPrefix))
+		if err == nil && now.Sub(at).Abs() < replaceSpan {
+			n++
+		}
+	}
+	if n < replaceMost {
+		return nil
+	}
+	text := fmt.Sprintf("%d databases went bad within the hour: disk or memory of this machine fails, replace it; nothing is stored and nobody is admitted", n)
+	o.note("database", "fault", text)
+	return errors.New(text)
 }
 
 // heal replaces the database when what was done with it met damage, whatever
@@ -69,23 +112,16 @@ func (o *Outbox) heal(ctx context.Context, err error) error {
 	return errors.Join(err, o.replace(ctx, err))
 }
 
+// asideTime is how a folder that is set aside is named: its order is that of
+// time.
+const asideTime = "20060102T150405.000000000"
+
 // setAside renames the folder of the database. One rename: a database without
 // its log would be an older one that gives numbers twice, and a log beside a
 // new database would be played into it.
 func (o *Outbox) setAside() (string, error) {
-	aside := filepath.Join(o.cfg.Dir, damagedPrefix+o.cfg.Now().UTC().Format("20060102T150405.000000000"))
+	aside := filepath.Join(o.cfg.Dir, damagedPrefix+o.cfg.Now().UTC().Format(asideTime))
 	return aside, durable.Rename(filepath.Dir(o.path), aside)
-}
-
-// damagedPrefix begins the name of a folder that was set aside.
-const damagedPrefix = dbFolder + ".damaged-"
-
-// damagedFolders gives the folders in a state folder that were set aside, the
-// oldest first.
-func damagedFolders(dir string) []string {
-	folders, _ := filepath.Glob(filepath.Join(dir, damagedPrefix+"*")) // the pattern is sound
-	slices.Sort(folders)
-	return folders
 }
 
 // explain makes an error say which file, what happened and what to do.

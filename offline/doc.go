@@ -23,11 +23,14 @@
 // An admission stays open in the same database until a passage is appended
 // for it, a referral until a resolution is: both survive a restart.
 //
-// A damaged database is set aside whole and a new one begins at once. What can
-// be read of the old one's results is copied beside it and sent first, under
-// the old epoch: results that follow on the acknowledged ones without a gap.
-// Those behind a gap lie in a file next to it, which is carried by hand.
-// The folder stays until somebody removes it.
+// A damaged database is set aside whole and a new one begins at once; so is one
+// of which a part cannot be read for a while (sick.go). What can be read of the
+// old one's results is copied beside it (rescue.go) and sent first, under the
+// old epoch (older.go): results that follow on the acknowledged ones without a
+// gap, and before them those that are kept. Those behind a gap lie in a file
+// next to it, which is carried by hand (stranded.go). What fails on the way is
+// tried again every minute (aside.go). The folder stays until somebody removes
+// it, and staff are told of it as long (tell.go).
 package offline
 
 import (
@@ -103,6 +106,8 @@ type Config struct {
 	// no end. Expire carries it out.
 	Retention time.Duration
 
+	// unreadableAfter is how long reads must have failed to count as damage.
+	unreadableAfter time.Duration
 	// vfs is the file layer of SQLite under the database; its own when empty.
 	vfs string
 }
@@ -122,6 +127,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Timeout <= 0 {
 		c.Timeout = DefaultTimeout
+	}
+	if c.unreadableAfter == 0 {
+		c.unreadableAfter = unreadableAfter
 	}
 	if c.Now == nil {
 		c.Now = time.Now

@@ -2,6 +2,7 @@ package offline
 
 import (
 	"context"
+	"errors"
 	"time"
 )
 
@@ -14,14 +15,15 @@ const expireStep = 500
 // gives a time that it trusts: a clock that jumps ahead must delete nothing.
 func (o *Outbox) Expire(ctx context.Context, now time.Time) (int, error) {
 	all := 0
+	var bad error // of one epoch, which keeps the others from nothing
 	for _, old := range o.olderEpochs() {
 		n, err := old.Expire(ctx, now)
-		if all += n; err != nil {
-			return all, err
-		}
+		all += n
+		bad = errors.Join(bad, err)
+		o.troubled(old, err)
 	}
 	if o.cfg.Retention <= 0 {
-		return all, nil
+		return all, bad
 	}
 	before := now.Add(-o.cfg.Retention).UnixMilli()
 	for after, more := uint64(0), true; more; {
@@ -47,8 +49,8 @@ func (o *Outbox) Expire(ctx context.Context, now time.Time) (int, error) {
 		})
 		all += int(n)
 		if err != nil {
-			return all, err
+			return all, errors.Join(bad, err)
 		}
 	}
-	return all, nil
+	return all, bad
 }

@@ -33,7 +33,8 @@ type eachEpoch = func(s Standing, read func(after uint64, limit int) ([]wire.Ent
 
 // ReadFolder reads the results in a state folder without touching it, whether
 // an agent runs on it or not: it works on a copy below the system's folder for
-// temporary files. each is called for every epoch, the oldest first.
+// temporary files. each is called for every epoch, the oldest first. After an
+// ErrIncomplete it was called for all that can be read.
 func ReadFolder(ctx context.Context, dir string, each eachEpoch) error {
 	return readFolder(ctx, dir, false, each)
 }
@@ -45,25 +46,35 @@ func ReadFolderWhole(ctx context.Context, dir string, each eachEpoch) error {
 	return readFolder(ctx, dir, true, each)
 }
 
+// ErrIncomplete: of a state folder not everything could be read that is there.
+var ErrIncomplete = errors.New("not everything in the state folder could be read")
+
 func readFolder(ctx context.Context, dir string, whole bool, each eachEpoch) error {
+	var bad error // of what was set aside; it keeps nobody from the rest
 	for _, folder := range damagedFolders(dir) {
-		saved := filepath.Join(folder, savedFolder)
-		if _, err := os.Stat(saved); err == nil {
-			if err := readCopy(ctx, saved, each); err != nil {
-				return fmt.Errorf("outbox %s: %w", saved, err)
-			}
-		}
-		if whole {
-			if err := readStranded(ctx, folder, each); err != nil {
-				return err
-			}
+		if err := readAside(ctx, folder, whole, each); err != nil {
+			bad = errors.Join(bad, fmt.Errorf("%w: %s: %w", ErrIncomplete, folder, err))
 		}
 	}
 	own := filepath.Join(dir, dbFolder)
 	if err := readCopy(ctx, own, each); err != nil {
-		return fmt.Errorf("outbox %s: %w", own, err)
+		return errors.Join(bad, fmt.Errorf("outbox %s: %w", own, err))
 	}
-	return nil
+	return bad
+}
+
+func readAside(ctx context.Context, folder string, whole bool, each eachEpoch) error {
+	rep, err := readReport(folder)
+	if errors.Is(err, os.ErrNotExist) {
+		return errors.New("it was not looked through yet: let the agent run for a while")
+	}
+	if saved := filepath.Join(folder, savedFolder); err == nil && exists(saved) {
+		err = readCopy(ctx, saved, each)
+	}
+	if whole && rep.Epoch != "" {
+		err = errors.Join(err, readStranded(ctx, folder, rep, each))
+	}
+	return err
 }
 
 func readCopy(ctx context.Context, folder string, each eachEpoch) (err error) {

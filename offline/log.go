@@ -133,19 +133,31 @@ func checkLog(path string) error {
 	}
 }
 
-// keepLog copies a log that went bad, once. It says whether there is one.
+// keepLog copies a log that went bad, or whose database is gone, once. It says
+// whether there is one. There is a file of the database afterwards.
 func keepLog(folder string) (bool, error) {
-	kept := filepath.Join(folder, keptLogName)
-	if _, err := os.Stat(kept); err == nil {
+	if exists(folder, keptLogName) {
 		return true, nil
 	}
-	log := filepath.Join(folder, dbName+"-wal")
-	if err := checkLog(log); err == nil || !isDamage(err) {
-		return false, err
+	log, gone := filepath.Join(folder, dbName+"-wal"), isEmpty(filepath.Join(folder, dbName))
+	if err := checkLog(log); !isDamage(err) && (err != nil || !gone || isEmpty(log)) {
+		return false, errors.Join(err, touch(filepath.Join(folder, dbName)))
 	}
 	data, err := os.ReadFile(log)
 	if err != nil {
 		return false, err
 	}
-	return true, durable.WriteFile(kept, data, 0o600)
+	if err := durable.WriteFile(filepath.Join(folder, keptLogName), data, 0o600); err != nil {
+		return false, err
+	}
+	return true, touch(filepath.Join(folder, dbName))
+}
+
+// touch makes a file that is not there.
+func touch(path string) error {
+	f, err := os.OpenFile(path, os.O_RDONLY|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }

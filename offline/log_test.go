@@ -54,7 +54,7 @@ func TestBadLog(t *testing.T) {
 				t.Fatalf("found %v, want %v", found, tc.found)
 			}
 			o := open(t, Config{Dir: dir})
-			o.rescues.Wait()
+			settle(t, o)
 			sent := drainOld(t, o, epoch)
 			if !tc.found {
 				if sent < rows-1 {

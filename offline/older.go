@@ -2,11 +2,7 @@ package offline
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
-	"math"
-	"os"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -27,6 +23,7 @@ type older struct {
 	state sync.Mutex // guards the following
 	asked int        // how often it was begun without progress
 	rest  time.Time  // until then newer results go first
+	bad   bool       // it turned out to be damaged itself
 }
 
 // olderTries and olderRest keep results that central does not take from
@@ -70,7 +67,49 @@ func (old *older) progress() {
 func (old *older) rests() bool {
 	old.state.Lock()
 	defer old.state.Unlock()
-	return time.Now().Before(old.rest)
+	return old.bad || time.Now().Before(old.rest)
+}
+
+// spoilt notes that a saved epoch is damaged itself, and has it saved anew.
+func (o *Outbox) spoilt(old *older) {
+	old.state.Lock()
+	old.bad = true
+	old.state.Unlock()
+	o.startRescue()
+}
+
+func (old *older) isBad() bool {
+	old.state.Lock()
+	defer old.state.Unlock()
+	return old.bad
+}
+
+// letGo closes a saved epoch that is damaged itself.
+func (o *Outbox) letGo(old *older) {
+	o.mu.Lock()
+	o.older = slices.DeleteFunc(o.older, func(x *older) bool { return x == old })
+	o.mu.Unlock()
+	_ = old.Close() // damaged as it is, it may fail
+}
+
+// olderIn gives the saved epoch of a folder that is open; nil: none.
+func (o *Outbox) olderIn(folder string) *older {
+	for _, old := range o.olderEpochs() {
+		if old.folder == folder {
+			return old
+		}
+	}
+	return nil
+}
+
+// troubled does what an error of a saved epoch asks for.
+func (o *Outbox) troubled(old *older, err error) {
+	switch {
+	case isDamage(err):
+		o.spoilt(old)
+	case err != nil && !errors.Is(err, ErrGone): // that says nothing against what was saved
+		old.pause()
+	}
 }
 
 // olderEpochs gives the saved epochs that wait.
@@ -101,9 +140,24 @@ func (o *Outbox) olderOf(ack wire.Ack) *older {
 }
 
 func (o *Outbox) wasSent(ack wire.Ack) bool {
+	return ack.Kiosk == o.cfg.Kiosk && o.sentBefore(ack.Epoch)
+}
+
+func (o *Outbox) sentBefore(epoch string) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return ack.Kiosk == o.cfg.Kiosk && o.sent[ack.Epoch]
+	return o.sent[epoch]
+}
+
+// noteSent notes that a saved epoch is over, unless it is in use: a state folder
+// may have been restored from a copy.
+func (o *Outbox) noteSent(epoch string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	inUse := epoch == o.queue.Epoch || slices.ContainsFunc(o.older, func(x *older) bool { return x.ownQueue().Epoch == epoch })
+	if epoch != "" && !inUse {
+		o.sent[epoch] = true
+	}
 }
 
 // acknowledgeOlder takes an acknowledgement for a saved epoch and puts the
@@ -117,7 +171,7 @@ func (o *Outbox) acknowledgeOlder(ctx context.Context, old *older, ack wire.Ack)
 		// saved; the acknowledgements were lost with it.
 		o.cfg.Log.Info("central has more of a damaged outbox than could be saved", "epoch", ack.Epoch, "acknowledged", ack.Number, "saved_to", before.Last)
 	case err != nil:
-		old.pause()
+		o.troubled(old, err)
 		return err
 	case old.Depth() > 0:
 		if old.ownQueue().Acknowledged > before.Acknowledged {
@@ -128,8 +182,17 @@ func (o *Outbox) acknowledgeOlder(ctx context.Context, old *older, ack wire.Ack)
 	return o.putAway(old)
 }
 
-// putAway ends a saved epoch of which central has everything.
-func (o *Outbox) putAway(old *older) error { return o.finish(old, sentFolder) }
+// putAway ends a saved epoch of which central has everything, and so what came
+// before it.
+func (o *Outbox) putAway(old *older) error {
+	if rep, err := readReport(old.folder); err == nil && rep.Doubtful > 0 {
+		rep.Doubtful = 0
+		if err := writeReport(old.folder, rep); err != nil {
+			o.cfg.Log.Warn("outbox: the report on a damaged database could not be written", "folder", old.folder, "err", err)
+		}
+	}
+	return o.finish(old, sentFolder)
+}
 
 // finish sends a saved epoch no more and gives its database another name.
 func (o *Outbox) finish(old *older, name string) error {
@@ -149,25 +212,60 @@ func (o *Outbox) finish(old *older, name string) error {
 	return nil
 }
 
-// rewindOlder makes results of a saved epoch wait again. If it was a guess
-// that central has what comes before them, it has not: they follow on nothing,
-// can never be taken, and staff are told.
+// rewindOlder makes results of a saved epoch wait again. Where central misses
+// what comes before the saved ones, they follow on nothing and can never be
+// taken: staff are told, who may carry them.
 func (o *Outbox) rewindOlder(ctx context.Context, old *older, ack wire.Ack) error {
 	err := old.Rewind(ctx, ack)
-	if err == nil {
-		return nil
+	o.troubled(old, err)
+	if !errors.Is(err, ErrGone) {
+		return err
 	}
-	old.pause()
-	rep, err2 := readReport(old.folder)
-	if !errors.Is(err, ErrGone) || rep.Doubtful == 0 {
+	first, err2 := do(ctx, old.Outbox, "look", func(context.Context) (uint64, error) { return old.head.first, nil })
+	if err2 != nil || first <= ack.Number+1 {
 		return errors.Join(err, err2)
 	}
-	rep.Stranded, rep.Saved = rep.Stranded+rep.Saved, 0
-	rep.Unreadable, rep.Doubtful = rep.Unreadable+rep.Acknowledged-ack.Number, 0
-	if err2 := writeReport(old.folder, rep); err2 != nil {
+	rep, err2 := readReport(old.folder)
+	if err2 == nil {
+		rep.Stranded, rep.Saved = rep.Stranded+old.ownQueue().Last-first+1, 0
+		rep.Unreadable, rep.Doubtful = rep.Unreadable+first-1-ack.Number, 0
+		err2 = writeReport(old.folder, rep)
+	}
+	if err2 != nil {
 		return errors.Join(err, err2)
 	}
 	return errors.Join(err, o.finish(old, unsentFolder))
+}
+
+// sendAgain has the saved epochs sent once more of which central had
+// everything: it was set back, and may have lost them, too.
+func (o *Outbox) sendAgain() {
+	o.mu.Lock()
+	o.asides.again = true
+	o.mu.Unlock()
+	o.startRescue()
+}
+
+// takeBack makes the saved epoch of a folder wait again that was put away.
+func (o *Outbox) takeBack(folder string) error {
+	sent := filepath.Join(folder, sentFolder)
+	if !exists(sent) || exists(folder, savedFolder) {
+		return nil
+	}
+	old := newOutbox(o.cfg, filepath.Join(sent, dbName))
+	if err := old.openOnce(o.ending); err != nil {
+		return err
+	}
+	_, err := do(o.ending, old, "rewind", func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, old.setAcked(ctx, max(old.head.first, 1)-1)
+	})
+	if err = errors.Join(err, old.Close()); err != nil {
+		return err
+	}
+	o.mu.Lock()
+	delete(o.sent, old.queue.Epoch)
+	o.mu.Unlock()
+	return durable.Rename(sent, filepath.Join(folder, savedFolder))
 }
 
 func (o *Outbox) closeOlder() error {
@@ -176,128 +274,4 @@ func (o *Outbox) closeOlder() error {
 		err = errors.Join(err, old.Close())
 	}
 	return err
-}
-
-// startRescue looks, beside the work, for databases that were set aside, saves
-// what can be saved, and has it sent.
-func (o *Outbox) startRescue() {
-	folders := damagedFolders(o.cfg.Dir)
-	if len(folders) == 0 {
-		return
-	}
-	epoch := o.head.epoch
-	o.rescues.Go(func() {
-		o.rescueMu.Lock()
-		defer o.rescueMu.Unlock()
-		for _, folder := range folders {
-			if err := o.rescueOne(folder, epoch); err != nil && o.ending.Err() == nil {
-				o.cfg.Log.Error("outbox: a damaged database could not be looked through; the next start tries again", "folder", folder, "err", err)
-			}
-		}
-		o.noteRescued()
-		o.wake()
-	})
-}
-
-// rescueOne saves what one folder holds, unless that is done, and takes up
-// what was saved and not yet sent.
-func (o *Outbox) rescueOne(folder, epoch string) error {
-	if _, err := readReport(folder); errors.Is(err, os.ErrNotExist) {
-		rep, err := rescue(o.ending, o.cfg, folder)
-		if err != nil {
-			return err
-		}
-		o.cfg.Log.Warn("outbox: a damaged database was looked through", "folder", folder, "epoch", rep.Epoch,
-			"saved", rep.Saved, "stranded", rep.Stranded, "unreadable", rep.Unreadable, "doubtful", rep.Doubtful, "problem", rep.Problem)
-	} else if err != nil {
-		return err
-	}
-	path := filepath.Join(folder, savedFolder, dbName)
-	if _, err := os.Stat(path); err != nil {
-		return nil // nothing was saved, or it is sent
-	}
-	if slices.ContainsFunc(o.olderEpochs(), func(x *older) bool { return x.folder == folder }) {
-		return nil // it is open already, and would be locked
-	}
-	cfg := o.cfg
-	cfg.KeepAge, cfg.KeepBytes = 100*365*24*time.Hour, math.MaxInt64 // nothing is deleted here
-	old := &older{folder: folder, Outbox: newOutbox(cfg, path)}
-	if err := old.openOnce(o.ending); err != nil {
-		return err
-	}
-	q := old.ownQueue()
-	o.mu.Lock()
-	again := q.Epoch == epoch || slices.ContainsFunc(o.older, func(x *older) bool { return x.ownQueue().Epoch == q.Epoch })
-	if !again {
-		o.older = append(o.older, old)
-	}
-	o.mu.Unlock()
-	if again {
-		return old.Close()
-	}
-	if q.Last == q.Acknowledged {
-		return o.putAway(old)
-	}
-	return nil
-}
-
-func readReport(folder string) (rescueReport, error) {
-	var r rescueReport
-	text, err := os.ReadFile(filepath.Join(folder, reportName))
-	if err != nil {
-		return r, err
-	}
-	if err := json.Unmarshal(text, &r); err != nil {
-		return r, fmt.Errorf("%s: %w", filepath.Join(folder, reportName), err)
-	}
-	return r, nil
-}
-
-func writeReport(folder string, r rescueReport) error {
-	text, err := json.Marshal(r)
-	if err != nil {
-		return err
-	}
-	return durable.WriteFile(filepath.Join(folder, reportName), append(text, '\n'), 0o600)
-}
-
-// noteRescued tells staff of the newest database that was set aside, as long
-// as its folder is there: a fault while results wait or are missing.
-func (o *Outbox) noteRescued() {
-	folders := damagedFolders(o.cfg.Dir)
-	if len(folders) == 0 {
-		o.note("database", "", "")
-		return
-	}
-	var waiting, stranded, unreadable, doubtful uint64
-	worst := ""
-	for _, folder := range folders {
-		r, err := readReport(folder)
-		if err != nil {
-			return // the text that is shown says so
-		}
-		if r.missing() || worst == "" {
-			worst = folder
-		}
-		stranded, unreadable, doubtful = stranded+r.Stranded, unreadable+r.Unreadable, doubtful+r.Doubtful
-		if r.Problem != "" {
-			o.note("database", "fault", fmt.Sprintf("the outbox was damaged and is set aside as %s; nothing in it can be read: restore it from there by hand", folder))
-			return
-		}
-	}
-	for _, old := range o.olderEpochs() {
-		waiting += uint64(old.Depth())
-	}
-	switch {
-	case stranded+unreadable > 0:
-		o.note("database", "fault", fmt.Sprintf("the outbox was damaged and is set aside as %s: %d results cannot be read and %d lie behind them; %d saved ones wait for central; remove the folder when that is settled",
-			worst, unreadable, stranded, waiting))
-	case doubtful > 0:
-		o.note("database", "fault", fmt.Sprintf("the outbox was damaged and is set aside as %s: whether central has the first %d results cannot be read there: compare at central; %d saved ones wait; remove the folder when that is settled",
-			worst, doubtful, waiting))
-	case waiting > 0:
-		o.note("database", "fault", fmt.Sprintf("the outbox was damaged and is set aside as %s: all its results are saved, %d wait for central", worst, waiting))
-	default:
-		o.note("database", "warning", fmt.Sprintf("the outbox was damaged and is set aside as %s: central has all its results; check the disk and remove the folder", worst))
-	}
 }

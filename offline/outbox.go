@@ -40,18 +40,20 @@ type Outbox struct {
 	referrals int // of these
 	logged    int // pages in the log that the database lacks, an estimate
 	// When and at which number acknowledged rows were last pruned.
-	tidied   time.Time
-	tidiedAt uint64
-	late     []lateRecord
+	tidied     time.Time
+	tidiedAt   uint64
+	late       []lateRecord
+	unreadable map[string]*unreadable // reads that failed, by what was done
+	carry      []wire.Record          // what was open in a database that was set aside, for its successor
 
 	notify chan struct{}
 	quiet  *time.Timer // what is done while nobody waits; nil when nothing is
 
-	// The rescue of damaged databases goes on beside the work, one at a time.
-	rescues  sync.WaitGroup
-	ending   context.Context
-	end      context.CancelFunc
-	rescueMu sync.Mutex // held by the rescue that runs
+	// What was set aside is worked on beside everything else.
+	rescues sync.WaitGroup
+	ending  context.Context
+	end     context.CancelFunc
+	asides  asides
 
 	mu      sync.Mutex      // guards what the quick getters read
 	bootID  string          // empty before the first record
@@ -75,7 +77,7 @@ type head struct {
 func newOutbox(cfg Config, path string) *Outbox {
 	return &Outbox{
 		cfg: cfg, path: path, turn: make(chan struct{}, 1), notify: make(chan struct{}, 1),
-		notices: make(map[string]gate.Notice), sent: make(map[string]bool), end: func() {},
+		notices: make(map[string]gate.Notice), sent: make(map[string]bool), end: func() {}, asides: newAsides(),
 	}
 }
 
@@ -101,7 +103,7 @@ func Open(ctx context.Context, cfg Config) (*Outbox, error) {
 		o.end()
 		return nil, errors.Join(o.explain("open", err), unlockDir(lock))
 	}
-	o.startRescue()
+	o.rescues.Go(o.rescueLoop)
 	o.worker()
 	o.quiet = time.AfterFunc(quietFor, o.whileQuiet)
 	cfg.Log.Info("outbox open", "path", o.path, "epoch", o.head.epoch, "last", o.head.last, "acknowledged", o.head.acked)
@@ -110,18 +112,27 @@ func Open(ctx context.Context, cfg Config) (*Outbox, error) {
 
 // open opens the database and loads the head; a damaged one is replaced.
 func (o *Outbox) open(ctx context.Context) error {
-	err := o.openOnce(ctx)
-	if !isDamage(err) {
+	switch err := o.lastingAtStart(o.openOnce(ctx)); {
+	case isDamage(err):
+		return o.replace(ctx, err)
+	case err != nil:
 		return err
 	}
-	return o.replace(ctx, err)
+	return o.resume(ctx)
 }
 
 func (o *Outbox) openOnce(ctx context.Context) error {
+	ours := exists(filepath.Dir(o.path), epochName) // written when the database was there
+	if ours && o.cfg.vfs == "" && isEmpty(o.path) {
+		return damage("the file is gone, or empty")
+	}
 	if err := checkLog(o.path + "-wal"); err != nil {
 		return err
 	}
 	db, err := openDB(ctx, o.path, o.cfg)
+	if ours && errors.Is(err, errForeign) {
+		return damage(err.Error())
+	}
 	if err != nil {
 		return err
 	}
@@ -132,6 +143,12 @@ func (o *Outbox) openOnce(ctx context.Context) error {
 	}
 	o.keepEpoch()
 	return nil
+}
+
+// isEmpty says whether a file has no content, or is not there.
+func isEmpty(path string) bool {
+	info, err := os.Stat(path)
+	return errors.Is(err, os.ErrNotExist) || err == nil && info.Size() == 0
 }
 
 // keepEpoch writes the epoch beside the database: without it nothing that can

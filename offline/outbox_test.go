@@ -434,3 +434,11 @@ func TestStamp(t *testing.T) {
 		t.Fatalf("%+v\n%+v", a, b)
 	}
 }
+
+// settle waits until what was set aside was looked through.
+func settle(t *testing.T, o *Outbox) {
+	t.Helper()
+	if err := o.Settled(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,6 +1,7 @@
 package offline
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -32,6 +33,7 @@ type pageScan struct {
 	rows    map[uint64]place // where a row is
 	epoch   string           // of the row of meta, if that was found
 	acked   uint64
+	seq     uint64 // the newest number ever given, if that was found
 	steps   int    // rows of acked that were found, and
 	stepped uint64 // the highest number in them: meta has the same
 }
@@ -43,7 +45,7 @@ type place struct {
 }
 
 // scanPages looks through a folder's database once.
-func scanPages(folder string) (*pageScan, error) {
+func scanPages(ctx context.Context, folder string) (*pageScan, error) {
 	db, err := os.Open(filepath.Join(folder, dbName))
 	if err != nil {
 		return nil, err
@@ -73,6 +75,9 @@ func scanPages(folder string) (*pageScan, error) {
 	for _, n := range numbers {
 		if page, err := s.page(n); err == nil {
 			s.leaf(n, page)
+		}
+		if ctx.Err() != nil {
+			return nil, errors.Join(ctx.Err(), s.close())
 		}
 	}
 	return s, nil
@@ -142,9 +147,13 @@ func (s *pageScan) leaf(n uint32, page []byte) {
 		switch {
 		case err != nil:
 		case len(cols) == 6 && len(cols[2]) == wire.HashSize && len(cols[3]) == wire.HashSize && len(cols[4]) == wire.HashSize:
-			s.rows[id] = p
+			if _, had := s.rows[id]; !had || s.within(n) {
+				s.rows[id] = p
+			}
 		case len(cols) == 5 && id == 1 && wire.CheckEpoch(string(cols[2])) == nil:
 			s.epoch, s.acked = string(cols[2]), uint64(integer(cols[4]))
+		case len(cols) == 2 && string(cols[0]) == "result":
+			s.seq = max(s.seq, uint64(integer(cols[1])))
 		case len(cols) == 2 && len(cols[0]) == 0 && integer(cols[1]) >= 0:
 			s.steps++
 			s.stepped = max(s.stepped, uint64(integer(cols[1])))
@@ -285,11 +294,14 @@ func varint(b []byte) (v uint64, n int) {
 	return 0, 0
 }
 
+// within says whether a page belongs to the database.
+func (s *pageScan) within(page uint32) bool { return s.size == 0 || page <= s.size }
+
 // numbers gives the results on pages that belong to the database, in order. On
 // others lie results that were deleted.
 func (s *pageScan) numbers() (out []uint64) {
 	for n, p := range s.rows {
-		if s.size == 0 || p.page <= s.size {
+		if s.within(p.page) {
 			out = append(out, n)
 		}
 	}

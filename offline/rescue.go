@@ -10,23 +10,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/mattn/go-sqlite3"
+	"golang.org/x/sys/unix"
 
 	"gateagent/gate/wire"
 	"gateagent/internal/durable"
-)
-
-// Names inside a folder that was set aside.
-const (
-	reportName   = "report.json"    // what could be saved; there when the rescue is over
-	savedFolder  = "saved"          // results to be sent under their old epoch
-	savingFolder = "saving"         // the same, unfinished
-	sentFolder   = "sent"           // the same, acknowledged
-	unsentFolder = "unsent"         // the same, which central cannot take
-	epochName    = "epoch"          // as text, beside the database while it is in use
-	strandedName = "stranded.jsonl" // results behind a gap, for whoever repairs it by hand
 )
 
 // rescueReport says what could be saved of a damaged database.
@@ -45,7 +34,9 @@ type rescueReport struct {
 	// does not say any more what was acknowledged: deleted when central had
 	// them, or gone.
 	Doubtful uint64 `json:"doubtful,omitempty"`
-	Problem  string `json:"problem,omitempty"` // why nothing could be read
+	// EndUnknown: whether results came after Last cannot be read.
+	EndUnknown bool   `json:"end_unknown,omitempty"`
+	Problem    string `json:"problem,omitempty"` // why nothing could be read
 }
 
 // missing says whether results cannot be sent.
@@ -54,30 +45,66 @@ func (r rescueReport) missing() bool {
 }
 
 // rescue copies what can be read of the damaged database in a folder. It
-// writes nothing into the database itself, and may be repeated after a crash.
+// writes nothing into the database itself. After an error nothing of it is
+// left, and it may be tried again; also after a crash.
 func rescue(ctx context.Context, cfg Config, folder string) (rescueReport, error) {
-	saving := filepath.Join(folder, savingFolder)
-	if err := errors.Join(os.RemoveAll(saving), os.RemoveAll(filepath.Join(folder, strandedName))); err != nil {
+	if err := ctx.Err(); err != nil {
+		return rescueReport{}, err
+	}
+	if err := clearRescue(folder); err != nil {
+		return rescueReport{}, err
+	}
+	if err := roomForRescue(cfg, folder); err != nil {
 		return rescueReport{}, err
 	}
 	r := &rescuer{cfg: cfg, folder: folder, rep: rescueReport{Kiosk: cfg.Kiosk}}
-	if err := r.begin(ctx); err != nil {
-		if ctx.Err() != nil {
-			return rescueReport{}, errors.Join(ctx.Err(), r.close())
-		}
-		r.rep.Problem = err.Error()
-	} else if err := r.copyAll(ctx); err != nil {
-		return rescueReport{}, errors.Join(err, r.close())
+	err := r.begin(ctx)
+	switch {
+	case isDamage(err):
+		r.rep.Problem, err = err.Error(), nil
+	case err == nil:
+		err = r.copyAll(ctx)
 	}
-	if err := r.close(); err != nil {
-		return rescueReport{}, err
+	if err = errors.Join(err, ctx.Err(), r.close()); err != nil {
+		return rescueReport{}, errors.Join(err, clearRescue(folder))
 	}
 	if r.rep.Saved > 0 {
-		if err := durable.Rename(saving, filepath.Join(folder, savedFolder)); err != nil {
-			return rescueReport{}, err
-		}
+		err = durable.Rename(filepath.Join(folder, savingFolder), filepath.Join(folder, savedFolder))
+	} else {
+		err = os.RemoveAll(filepath.Join(folder, savingFolder))
+	}
+	if err != nil {
+		return rescueReport{}, err
 	}
 	return r.rep, writeReport(folder, r.rep)
+}
+
+// clearRescue removes what a rescue that did not end has written.
+func clearRescue(folder string) error {
+	var err error
+	for _, name := range []string{savingFolder, savedFolder, strandedName} {
+		err = errors.Join(err, os.RemoveAll(filepath.Join(folder, name)))
+	}
+	return err
+}
+
+// roomForRescue refuses to begin a copy that would leave no room for new
+// results.
+func roomForRescue(cfg Config, folder string) error {
+	var fs unix.Statfs_t
+	if err := unix.Statfs(folder, &fs); err != nil {
+		return fmt.Errorf("free space: %w", err)
+	}
+	need := max(cfg.MinFree, 0)
+	for _, name := range []string{dbName, dbName + "-wal", dbName + "-wal"} { // a bad log is copied
+		if info, err := os.Stat(filepath.Join(folder, name)); err == nil {
+			need += info.Size()
+		}
+	}
+	if free := int64(fs.Bavail) * fs.Bsize; free < need {
+		return fmt.Errorf("%w: to save what it holds takes %d MiB and %d are free", ErrDiskFull, need>>20+1, free>>20)
+	}
+	return nil
 }
 
 // rescuer is one rescue.
@@ -95,152 +122,23 @@ type rescuer struct {
 	rep      rescueReport
 	chain    []byte // at the newest saved result, or the acknowledged one; nil when not known
 	gap      bool
-	unsure   bool // what was acknowledged is not known
-}
-
-// begin finds out where the damaged database stands.
-func (r *rescuer) begin(ctx context.Context) error {
-	badLog, err := keepLog(r.folder)
-	if err != nil {
-		return err
-	}
-	db, err := openDamaged(filepath.Join(r.folder, dbName), r.cfg)
-	if err != nil {
-		return err
-	}
-	r.from = db
-	var kiosk string
-	if err := db.QueryRowContext(ctx, `SELECT kiosk, epoch, acked FROM meta WHERE id = 1`).Scan(&kiosk, &r.rep.Epoch, &r.rep.Acknowledged); err != nil {
-		if err := r.beginFromPages(ctx); err != nil {
-			return err
-		}
-	}
-	// Either may be damaged alone.
-	var seq, newest uint64
-	_ = db.QueryRowContext(ctx, `SELECT seq FROM sqlite_sequence WHERE name = 'result'`).Scan(&seq)
-	_ = db.QueryRowContext(ctx, `SELECT max(number) FROM result`).Scan(&newest)
-	if badLog || seq == 0 || newest == 0 || r.tooMany(seq) {
-		if scan := r.scanned(); scan != nil {
-			for n := range scan.rows {
-				newest = max(newest, n)
-			}
-		}
-	}
-	r.rep.Last = max(seq, newest)
-	if r.tooMany(r.rep.Last) {
-		r.rep.Last = newest
-	}
-	if r.rep.Last == 0 || r.tooMany(r.rep.Last) {
-		return errors.New("how many results it holds cannot be read")
-	}
-	r.settleEpoch(ctx)
-	if wire.CheckEpoch(r.rep.Epoch) != nil {
-		return errors.New("its epoch cannot be read")
-	}
-	if r.unsure {
-		r.startAtFirst(ctx)
-	}
-	if r.rep.Acknowledged > r.rep.Last {
-		r.rep.Acknowledged = 0 // not to be believed: central drops what it has
-	}
-	if r.rep.Acknowledged == 0 {
-		r.chain = wire.ChainStart()
-	} else if _, _, chain, err := r.row(ctx, r.rep.Acknowledged); err == nil {
-		r.chain = chain
-	}
-	return nil
-}
-
-// beginFromPages is for a database that cannot even say its epoch. What was
-// acknowledged is in the table acked too, whose newest row has the number of
-// meta.
-func (r *rescuer) beginFromPages(ctx context.Context) error {
-	scan := r.scanned()
-	if scan == nil || len(scan.numbers()) == 0 {
-		return errors.New("neither its epoch nor any result can be read")
-	}
-	if r.rep.Epoch, r.rep.Acknowledged = scan.epoch, scan.acked; r.rep.Epoch != "" {
-		return nil
-	}
-	switch err := r.from.QueryRowContext(ctx, `SELECT coalesce(max(number), 0) FROM acked`).Scan(&r.rep.Acknowledged); {
-	case err == nil:
-	case scan.steps > 0:
-		r.rep.Acknowledged = scan.stepped
-	default:
-		r.unsure = true
-		r.rep.Acknowledged = scan.numbers()[0] - 1
-	}
-	return nil
-}
-
-// startAtFirst has all sent from the first result that is proven on: central
-// drops what it has.
-func (r *rescuer) startAtFirst(ctx context.Context) {
-	for _, n := range r.scan.numbers() {
-		if _, _, _, err := r.row(ctx, n); err == nil {
-			r.rep.Acknowledged, r.rep.Doubtful = n-1, n-1
-			return
-		}
-	}
-}
-
-// settleEpoch chooses among what the database and the file beside it call its
-// epoch: the chain of a result proves one of them.
-func (r *rescuer) settleEpoch(ctx context.Context) {
-	text, err := os.ReadFile(filepath.Join(r.folder, epochName))
-	other := strings.TrimSpace(string(text))
-	if err != nil || wire.CheckEpoch(other) != nil || other == r.rep.Epoch {
-		return
-	}
-	own := r.rep.Epoch
-	for n := r.rep.Last; n > 0 && n+1000 > r.rep.Last; n-- {
-		r.rep.Epoch = own
-		if _, _, _, err := r.row(ctx, n); err == nil {
-			return
-		}
-		r.rep.Epoch = other
-		if _, _, _, err := r.row(ctx, n); err == nil {
-			return
-		}
-	}
-	r.rep.Epoch = own
-}
-
-// tooMany says that a number cannot be: the files are too small for so many.
-func (r *rescuer) tooMany(last uint64) bool {
-	const leastRow = 3*wire.HashSize + 20
-	var size int64
-	for _, name := range []string{dbName, dbName + "-wal", keptLogName} {
-		if info, err := os.Stat(filepath.Join(r.folder, name)); err == nil {
-			size += info.Size()
-		}
-	}
-	return last > r.rep.Acknowledged && last-r.rep.Acknowledged > uint64(size/leastRow)
-}
-
-// scanned gives what the pages hold, looked through once; nil when they cannot
-// be read.
-func (r *rescuer) scanned() *pageScan {
-	if r.scan == nil && !r.noScan {
-		scan, err := scanPages(r.folder)
-		if err != nil {
-			r.noScan = true
-			return nil
-		}
-		r.scan = scan
-	}
-	return r.scan
+	unsure   bool // what was acknowledged is not known, but as a lower bound
 }
 
 // copyAll reads the results one by one: a damaged page costs those that lie on
 // it and no others.
 func (r *rescuer) copyAll(ctx context.Context) error {
+	if err := r.copyKept(ctx); err != nil {
+		return err
+	}
 	for n := r.rep.Acknowledged + 1; n <= r.rep.Last; n++ {
 		e, at, chain, err := r.row(ctx, n)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
 		switch {
+		case isTransient(err):
+			return err
 		case err != nil:
 			r.gap = true
 			r.rep.Unreadable++
@@ -261,6 +159,32 @@ func (r *rescuer) copyAll(ctx context.Context) error {
 	return nil
 }
 
+// copyKept copies the acknowledged results that hang together with those that
+// are not, in case central is restored from an older backup.
+func (r *rescuer) copyKept(ctx context.Context) error {
+	first := r.rep.Acknowledged + 1
+	for follows := r.chain; first > 1 && follows != nil; first-- {
+		e, _, chain, err := r.row(ctx, first-1)
+		if isTransient(err) || ctx.Err() != nil {
+			return errors.Join(err, ctx.Err())
+		}
+		if err != nil || !bytes.Equal(chain, follows) {
+			break
+		}
+		follows = e.Prev
+	}
+	for n := first; n <= r.rep.Acknowledged; n++ {
+		e, at, chain, err := r.row(ctx, n)
+		if err == nil {
+			err = r.save(ctx, e, at, chain)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // row reads one result and proves it in itself: by the database, or from its
 // page where the way there is lost.
 func (r *rescuer) row(ctx context.Context, number uint64) (e wire.Entry, at int64, chain []byte, err error) {
@@ -272,7 +196,10 @@ func (r *rescuer) row(ctx context.Context, number uint64) (e wire.Entry, at int6
 			return e, at, chain, nil
 		}
 	}
-	scan := r.scanned()
+	if isTransient(err) {
+		return e, 0, nil, err
+	}
+	scan := r.scanned(ctx)
 	if scan == nil {
 		return e, 0, nil, err
 	}

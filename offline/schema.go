@@ -241,6 +241,12 @@ func openDB(ctx context.Context, path string, cfg Config) (*database, error) {
 	return db, nil
 }
 
+// errForeign: the file says that it is none of ours.
+var errForeign = errors.New("the file belongs to another program")
+
+// maxVersion is above every version of the schema that there will be.
+const maxVersion = 1000
+
 // createSchema fills an empty database and refuses one of another program,
 // version or kiosk.
 func createSchema(ctx context.Context, db *database, kiosk string, now time.Time) error {
@@ -254,13 +260,16 @@ func createSchema(ctx context.Context, db *database, kiosk string, now time.Time
 		return fillSchema(ctx, db, kiosk, now)
 	}
 	if app != applicationID {
-		return fmt.Errorf("the file belongs to another program (application id %#x); move it away", app)
+		return fmt.Errorf("%w (application id %#x); move it away", errForeign, app)
 	}
 	if version == 1 {
 		return db.transact(ctx, func() error {
 			_, err := db.ExecContext(ctx, fromVersion1)
 			return err
 		})
+	}
+	if version < 1 || version > maxVersion {
+		return fmt.Errorf("%w (schema version %d); move it away", errForeign, version)
 	}
 	if version != schemaVersion {
 		return fmt.Errorf("the file has schema version %d and this agent knows %d; install a newer agent", version, schemaVersion)

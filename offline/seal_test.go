@@ -146,7 +146,7 @@ func TestSealedRescue(t *testing.T) {
 	must(t, o.Close())
 	rawSQL(t, path, `DELETE FROM result WHERE number = 5`)
 	o = open(t, o.cfg)
-	o.rescues.Wait()
+	settle(t, o)
 	epoch, entries, err := o.Pending(t.Context(), 0, 50, wire.BatchRoom)
 	if err != nil || epoch != old || len(entries) != 4 {
 		t.Fatalf("%d results of %s: %v", len(entries), epoch, err)

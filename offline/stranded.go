@@ -19,16 +19,8 @@ const strandedStep = 500
 // readStranded gives the results of a folder that was set aside which cannot be
 // sent: those that central did not take, then those behind a gap, each run of
 // them that hangs together for itself.
-func readStranded(ctx context.Context, folder string, each eachEpoch) error {
-	rep, err := readReport(folder)
-	if errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("outbox %s was not looked through yet: let the agent run for a while", folder)
-	}
-	if err != nil {
-		return err
-	}
-	unsent := filepath.Join(folder, unsentFolder)
-	if _, err := os.Stat(unsent); err == nil {
+func readStranded(ctx context.Context, folder string, rep rescueReport, each eachEpoch) error {
+	if unsent := filepath.Join(folder, unsentFolder); exists(unsent) {
 		if err := readCopy(ctx, unsent, each); err != nil {
 			return fmt.Errorf("outbox %s: %w", unsent, err)
 		}

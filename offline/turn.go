@@ -41,7 +41,7 @@ func doOrLate[T any](ctx context.Context, o *Outbox, what string, fn func(contex
 		// commit.
 		ctx := context.WithoutCancel(ctx)
 		v, err := fn(ctx)
-		err = o.heal(ctx, err)
+		err = o.heal(ctx, o.lasting(what, err))
 		if !settled.CompareAndSwap(false, true) && late != nil {
 			late(v, err)
 		}

@@ -55,11 +55,11 @@ func outboxStatus() *cobra.Command {
 				all = append(all, s)
 				return nil
 			})
-			if err != nil {
+			if err != nil && !errors.Is(err, offline.ErrIncomplete) {
 				return err
 			}
 			if asJSON {
-				return json.NewEncoder(cmd.OutOrStdout()).Encode(all)
+				return errors.Join(err, json.NewEncoder(cmd.OutOrStdout()).Encode(all))
 			}
 			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
 			fmt.Fprintln(w, "KIOSK\tEPOCH\tKEPT FROM\tTO\tACKNOWLEDGED TO\tWAITING\tSINCE")
@@ -70,7 +70,7 @@ func outboxStatus() *cobra.Command {
 				}
 				fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%d\t%s\n", s.Kiosk, s.Epoch, s.First, s.Last, s.Acknowledged, s.Last-s.Acknowledged, since)
 			}
-			return w.Flush()
+			return errors.Join(err, w.Flush())
 		},
 	}
 	kioskState(cmd, &state)
@@ -105,11 +105,17 @@ the folder outbox.damaged-... may be removed then.`,
 				read = offline.ReadFolderWhole
 			}
 			n, err := export(f, keys, all, func(each eachEpoch) error { return read(cmd.Context(), state, each) })
+			left := err
+			if errors.Is(err, offline.ErrIncomplete) {
+				err = nil // what can be read is worth carrying
+			} else {
+				left = nil
+			}
 			if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 				return errors.Join(err, os.Remove(out))
 			}
 			_, err = fmt.Fprintf(cmd.ErrOrStderr(), "%d results of kiosk %s written; its key is %s\n", n, keys.Name, fingerprint(keys.Signing.Public().(ed25519.PublicKey)))
-			return err
+			return errors.Join(err, left)
 		},
 	}
 	kioskState(cmd, &state)
@@ -153,10 +159,13 @@ func export(w io.Writer, keys *wire.KioskKeys, all bool, epochs func(eachEpoch) 
 		}
 		return nil
 	})
-	if err != nil {
+	if err != nil && !errors.Is(err, offline.ErrIncomplete) {
 		return n, err
 	}
-	return n, x.Close()
+	if bad := x.Close(); bad != nil {
+		return n, bad
+	}
+	return n, err
 }
 
 func outboxAcknowledge() *cobra.Command {
@@ -179,14 +188,18 @@ func outboxAcknowledge() *cobra.Command {
 				return fmt.Errorf("stop the agent first: %w", err)
 			}
 			defer func() { err = errors.Join(err, box.Close()) }()
+			if err := box.Settled(cmd.Context()); err != nil { // acknowledgements may be for what was saved
+				return err
+			}
 			lines := bufio.NewScanner(bytes.NewReader(data))
+			var refused error // of one epoch; those behind it may fit
 			for lines.Scan() {
 				if err := acknowledgeLine(cmd.Context(), box, lines.Bytes(), state, id); err != nil {
-					return fmt.Errorf("%s: %w", args[0], err)
+					refused = errors.Join(refused, fmt.Errorf("%s: %w", args[0], err))
 				}
 			}
-			if err := lines.Err(); err != nil {
-				return fmt.Errorf("%s: %w", args[0], err)
+			if err := errors.Join(refused, lines.Err()); err != nil {
+				return err
 			}
 			_, err = fmt.Fprintf(cmd.ErrOrStderr(), "%d results of kiosk %s still wait\n", box.Depth(), id.Name)
 			return err
