@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"gateagent/internal/durable"
@@ -71,10 +72,12 @@ type asides struct {
 	changed     chan struct{}     // closed when done grows
 	later       map[string]string // why folders could not be taken up
 	again       bool              // what was put away is to be sent once more
+
+	telling sync.Mutex // held while staff are told, so that the newest stands
 }
 
-func newAsides() asides {
-	return asides{due: make(chan struct{}, 1), changed: make(chan struct{}), later: make(map[string]string)}
+func newAsides() *asides {
+	return &asides{due: make(chan struct{}, 1), changed: make(chan struct{}), later: make(map[string]string)}
 }
 
 // Settled waits until every database that was set aside was looked at: what

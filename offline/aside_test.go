@@ -481,3 +481,26 @@ func TestSentAgainAfterSetBack(t *testing.T) {
 		t.Errorf("%d results wait", o.Depth())
 	}
 }
+
+// What was set aside goes with the retention of its results, unless something
+// of it is still being sent.
+func TestAsideExpires(t *testing.T) {
+	now := time.Unix(1_700_000_000, 0)
+	o, epoch, folder := rescued(t, Config{Retention: time.Hour, Now: func() time.Time { return now }}, 60)
+	expire := func(after time.Duration, want bool) {
+		t.Helper()
+		if _, err := o.Expire(t.Context(), now.Add(after)); err != nil || exists(folder) != want {
+			t.Errorf("after %v: the folder is there: %v (%v)", after, exists(folder), err)
+		}
+	}
+	expire(2*time.Hour, true)
+	if q := o.Queue(); q.Epoch != epoch {
+		t.Fatal("nothing of it is to be sent; the test proves nothing")
+	}
+	must(t, acknowledgeSome(t, o, 60))
+	expire(time.Minute, true)
+	expire(2*time.Hour, false)
+	if notes := o.Notices(); len(notes) > 0 {
+		t.Errorf("staff read %v", notes)
+	}
+}

@@ -89,8 +89,7 @@ func (o *Outbox) replace(ctx context.Context, why error) error {
 func (o *Outbox) tooOften() error {
 	n, now := 0, o.cfg.Now()
 	for _, folder := range damagedFolders(o.cfg.Dir) {
-		at, err := time.Parse(asideTime, strings.TrimPrefix(filepath.Base(folder), damagedPrefix))
-		if err == nil && now.Sub(at).Abs() < replaceSpan {
+		if at, ok := asideAt(folder); ok && now.Sub(at).Abs() < replaceSpan {
 			n++
 		}
 	}
@@ -115,6 +114,12 @@ func (o *Outbox) heal(ctx context.Context, err error) error {
 // asideTime is how a folder that is set aside is named: its order is that of
 // time.
 const asideTime = "20060102T150405.000000000"
+
+// asideAt tells from its name when a folder was set aside.
+func asideAt(folder string) (time.Time, bool) {
+	at, err := time.Parse(asideTime, strings.TrimPrefix(filepath.Base(folder), damagedPrefix))
+	return at, err == nil
+}
 
 // setAside renames the folder of the database. One rename: a database without
 // its log would be an older one that gives numbers twice, and a log beside a

@@ -3,6 +3,7 @@ package offline
 import (
 	"context"
 	"errors"
+	"os"
 	"time"
 )
 
@@ -24,6 +25,9 @@ func (o *Outbox) Expire(ctx context.Context, now time.Time) (int, error) {
 	}
 	if o.cfg.Retention <= 0 {
 		return all, bad
+	}
+	if o.lock != nil { // the outbox itself, not one of an older epoch
+		bad = errors.Join(bad, o.expireAside(now))
 	}
 	before := now.Add(-o.cfg.Retention).UnixMilli()
 	for after, more := uint64(0), true; more; {
@@ -53,4 +57,23 @@ func (o *Outbox) Expire(ctx context.Context, now time.Time) (int, error) {
 		}
 	}
 	return all, bad
+}
+
+// expireAside removes what was set aside so long ago that the retention of
+// everything in it is over, unless something of it is still being sent.
+func (o *Outbox) expireAside(now time.Time) error {
+	var bad error
+	for _, folder := range damagedFolders(o.cfg.Dir) {
+		at, ok := asideAt(folder)
+		if !ok || now.Sub(at) < o.cfg.Retention || o.olderIn(folder) != nil {
+			continue
+		}
+		if err := os.RemoveAll(folder); err != nil {
+			bad = errors.Join(bad, err)
+			continue
+		}
+		o.cfg.Log.Warn("outbox: a damaged database was removed, the retention of its results is over", "folder", folder)
+		o.noteRescued()
+	}
+	return bad
 }

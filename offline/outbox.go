@@ -53,7 +53,7 @@ type Outbox struct {
 	rescues sync.WaitGroup
 	ending  context.Context
 	end     context.CancelFunc
-	asides  asides
+	asides  *asides
 
 	mu      sync.Mutex      // guards what the quick getters read
 	bootID  string          // empty before the first record

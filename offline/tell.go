@@ -17,6 +17,8 @@ type aftermath struct {
 // noteRescued tells staff of the databases that were set aside, as long as
 // their folders are there: a fault while results wait or are missing.
 func (o *Outbox) noteRescued() {
+	o.asides.telling.Lock()
+	defer o.asides.telling.Unlock()
 	folders := damagedFolders(o.cfg.Dir)
 	if len(folders) == 0 {
 		o.note("database", "", "")

@@ -66,12 +66,21 @@ type budget struct {
 	start  time.Time // guarded by owner.mu, as the following; of the period
 	used   int64
 	leased int64 // written down as used
+
+	// The newest period that ever was, and what was used since it began, which
+	// is more than used while the clock is behind it: a clock that goes back
+	// and comes right again must not give anything back.
+	newest time.Time
+	since  int64
 }
 
 // budgetEntry is what the file keeps of one path.
 type budgetEntry struct {
 	Start time.Time `json:"start"`
 	Used  int64     `json:"used"`
+	// Where the clock was ahead before, or is behind now; else the same.
+	Newest time.Time `json:"newest"`
+	Since  int64     `json:"since"`
 }
 
 type budgetState struct {
@@ -125,6 +134,10 @@ func (b *budgets) load() {
 		e := s.Paths[name]
 		one.start, one.used = e.Start, max(0, e.Used)
 		one.leased = one.used
+		one.newest, one.since = e.Newest, max(0, e.Since)
+		if !one.newest.After(one.start) {
+			one.newest, one.since = one.start, max(one.used, one.since)
+		}
 		one.roll()
 	}
 }
@@ -154,7 +167,7 @@ func (b *budgets) save(exact bool) {
 		if exact {
 			one.leased = one.used
 		}
-		s.Paths[name] = budgetEntry{one.start, one.leased}
+		s.Paths[name] = budgetEntry{one.start, one.leased, one.newest, one.since + one.leased - one.used}
 	}
 	data, err := json.Marshal(s)
 	if err == nil {
@@ -200,10 +213,17 @@ func (m *budget) end() time.Time {
 }
 
 // roll begins a new period when it is time to. A clock that was set back
-// takes nothing off what was used. owner.mu is held.
+// takes nothing off what was used, nor does one that comes right after that.
+// owner.mu is held.
 func (m *budget) roll() {
-	switch start := m.begin(m.owner.now()); {
-	case start.After(m.start):
+	start := m.begin(m.owner.now())
+	switch {
+	case start.After(m.newest):
+		m.newest, m.since = start, 0
+		m.start, m.used, m.leased = start, 0, 0
+	case start.Equal(m.newest) && !start.Equal(m.start):
+		m.start, m.used, m.leased = start, m.since, m.since
+	case start.After(m.start): // the newest one is the future of a clock that was ahead
 		m.start, m.used, m.leased = start, 0, 0
 	case start.Before(m.start):
 		m.start = start
@@ -215,7 +235,7 @@ func (m *budget) add(n int64) {
 	m.owner.mu.Lock()
 	defer m.owner.mu.Unlock()
 	m.roll()
-	m.used += n
+	m.used, m.since = m.used+n, m.since+n
 	if m.used > m.leased {
 		m.leased = m.used + max(m.limit/leaseParts, minLease)
 		m.owner.save(false)

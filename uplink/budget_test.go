@@ -51,13 +51,48 @@ func TestBudgetPeriods(t *testing.T) {
 	if day.left() != 7<<20 {
 		t.Errorf("%d left on the same day", day.left())
 	}
-	now = now.Add(-48 * time.Hour) // a clock that is set back gives nothing back
+	now = now.Add(-72 * time.Hour) // a clock that is set back gives nothing back
 	if day.left() != 7<<20 {
 		t.Errorf("%d left after the clock was set back", day.left())
 	}
 	now = now.Add(25 * time.Hour)
 	if day.left() != 10<<20 {
 		t.Errorf("%d left on the next day", day.left())
+	}
+}
+
+// A clock that is set back and comes right again gives nothing back, nor does
+// a start in between; one that was ahead does not stop the days from coming.
+func TestBudgetClockThereAndBack(t *testing.T) {
+	t.Parallel()
+	for name, restart := range map[string]bool{"one run": false, "started anew": true} {
+		now := time.Date(2026, 3, 31, 10, 0, 0, 0, time.UTC)
+		dir := t.TempDir()
+		all, day := metered(dir, PeriodDay, 10<<20, &now)
+		step := func(d time.Duration, left int64) {
+			t.Helper()
+			now = now.Add(d)
+			if restart {
+				all.close()
+				all, day = metered(dir, PeriodDay, 10<<20, &now)
+			}
+			if day.left() != left<<20 {
+				t.Errorf("%s: %d left at %v, want %d", name, day.left(), now, left<<20)
+			}
+		}
+		day.add(6 << 20)
+		step(-72*time.Hour, 4) // a start without a clock
+		day.add(1 << 20)
+		step(72*time.Hour, 3) // time synchronisation
+		step(-48*time.Hour, 3)
+		step(24*time.Hour, 10)
+		day.add(1 << 20)
+		step(24*time.Hour, 2)
+		step(24*time.Hour, 10)
+		step(365*24*time.Hour, 10)
+		day.add(9 << 20)
+		step(-365*24*time.Hour, 1)
+		step(24*time.Hour, 10)
 	}
 }
 

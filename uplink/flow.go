@@ -17,10 +17,6 @@ const windowBytes = 5 << 20
 // taken as central's state and not as a message that was overtaken.
 const confirmLow = time.Second
 
-// probeSeldom is how often central is probed at least while no answer comes:
-// a probe may have got lost, and while nothing else is sent nobody would know.
-const probeSeldom = 10 * time.Minute
-
 // resendPause keeps late answers to a lost attempt from ending the next one.
 const resendPause = 250 * time.Millisecond
 
@@ -36,15 +32,18 @@ type flow struct {
 	bytes  int
 	window window
 
-	moved      time.Time // last progress, or begin of waiting
+	moved      time.Time // last progress, strike, or begin of waiting
+	again      bool      // what is to be sent was on its way already: waiting for it began before
 	progressed bool
 	retryAt    time.Time // when to ask a store again that failed
 	low        lowAck
 	probes     int // answers due that will move nothing
 	probeWait  time.Duration
 	probeDue   time.Time // when to probe again, should no answer come
+	said       time.Time // when central was last sent anything that it answers
 	begun      time.Time // of this attempt: results were last sent from the acknowledged number on
-	unstored   bool      // an acknowledgement could not be carried out: central is not to blame
+	unstored   bool      // an acknowledgement of this attempt could not be carried out: central is not to blame
+	troubled   bool      // the same, and no acknowledgement was carried out since
 }
 
 type sentBatch struct {
@@ -83,34 +82,25 @@ func (f *flow) begin(ctx context.Context) error {
 	return f.probe(ctx)
 }
 
-// restart makes everything after a number be sent again.
+// restart makes everything after a number be sent again, and waiting begin
+// anew.
 func (f *flow) restart(epoch string, after uint64) {
 	f.epoch, f.sent = epoch, after
 	f.out, f.bytes = f.out[:0], 0
 	f.window.lost()
 	f.moved = time.Now()
 	f.begun = f.moved
+	f.again, f.unstored = false, false
 }
 
-// probe sends the newest acknowledged result again.
-func (f *flow) probe(ctx context.Context) error {
-	q := f.u.cfg.Store.Queue()
-	if q.Acknowledged == 0 {
-		return nil
-	}
-	epoch, entries, err := f.pending(ctx, q.Acknowledged-1, 1)
-	if err != nil || len(entries) == 0 || epoch != f.epoch {
-		return nil // fill meets the same trouble and says so
-	}
-	f.probes++
-	f.probeWait = min(max(2*f.probeWait, f.patience()), probeSeldom)
-	f.probeDue = time.Now().Add(f.probeWait)
-	_, err = f.send(epoch, entries)
-	return err
+// repeat is restart, but waiting goes on. An acknowledgement of what is
+// acknowledged already may be an old one that somebody at the broker says
+// again: it must not be able to keep us here.
+func (f *flow) repeat(q wire.Queue) {
+	moved := f.moved
+	f.restart(q.Epoch, q.Acknowledged)
+	f.moved, f.again = moved, true
 }
-
-// unanswered says whether nothing but a probe is on its way.
-func (f *flow) unanswered() bool { return f.probes > 0 && len(f.out) == 0 }
 
 func (f *flow) pending(ctx context.Context, after uint64, n int) (string, []wire.Entry, error) {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
@@ -125,6 +115,10 @@ func (f *flow) fill(ctx context.Context) error {
 		if q := f.u.cfg.Store.Queue(); q.Epoch != f.epoch {
 			f.u.log.Warn("another epoch is to be sent", "epoch", q.Epoch)
 			f.restart(q.Epoch, q.Acknowledged)
+			f.probes = 0
+			if err := f.probe(ctx); err != nil { // central may have been set back while the other one was sent
+				return err
+			}
 		}
 		epoch, entries, err := f.pending(ctx, f.sent, wire.MaxBatchEntries)
 		if ctx.Err() != nil {
@@ -140,6 +134,7 @@ func (f *flow) fill(ctx context.Context) error {
 			return nil
 		}
 		if len(entries) == 0 {
+			f.again = false
 			return nil
 		}
 		if f.c.route.metered() && f.c.route.spent() {
@@ -149,9 +144,10 @@ func (f *flow) fill(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if len(f.out) == 0 {
+		if len(f.out) == 0 && !f.again {
 			f.moved = time.Now()
 		}
+		f.again, f.said = false, time.Now()
 		f.sent = entries[len(entries)-1].Number
 		f.out = append(f.out, sentBatch{f.sent, size})
 		f.bytes += size
@@ -200,7 +196,7 @@ func (f *flow) take(ctx context.Context, payload []byte) error {
 		return nil
 	}
 	f.low = lowAck{}
-	f.progressed, f.unstored = true, false
+	f.progressed, f.unstored, f.troubled = true, false, false
 	f.u.notice(sourceStore, "", "", 0)
 	if ack.Epoch != f.epoch {
 		return nil // late, of an epoch that is over: it moves nothing that is on its way now
@@ -221,10 +217,10 @@ func (f *flow) refused(alarm string, err error) {
 		f.u.alarm(alarm, err)
 		return
 	}
-	if !f.unstored {
+	if !f.troubled {
 		f.u.log.Warn("central's acknowledgement could not be stored; the results stay here and are sent again", "err", err)
 	}
-	f.unstored = true
+	f.unstored, f.troubled = true, true
 	f.u.notice(sourceStore, "warning", "central's acknowledgement could not be stored, results stay here: look at disk and state folder", 0)
 }
 
@@ -238,8 +234,8 @@ func (f *flow) advance(number uint64) {
 	f.out = append(f.out[:0], f.out[n:]...)
 	f.sent = max(f.sent, number)
 	f.window.grow(n)
-	f.moved = time.Now()
-	f.probes = 0 // central answers in order
+	f.moved, f.again = time.Now(), false
+	f.answered(f.probes) // central answers in order
 	if f.u.strikes > 0 {
 		f.u.strikes = 0
 		f.u.notice(sourceCentral, "", "", 0)
@@ -253,12 +249,12 @@ func (f *flow) advance(number uint64) {
 // with it are answered the same, and later: they do not count twice.
 func (f *flow) standstill(q wire.Queue) {
 	if f.probes > 0 {
-		f.probes--
+		f.answered(1)
 		return
 	}
 	if len(f.out) > 0 && time.Since(f.begun) > resendPause {
 		f.u.log.Warn("central misses results, they are sent again", "from", q.Acknowledged+1)
-		f.restart(q.Epoch, q.Acknowledged)
+		f.repeat(q)
 	}
 }
 
@@ -297,8 +293,8 @@ func (f *flow) wakeAt() time.Time {
 	if len(f.out) > 0 {
 		at = f.moved.Add(f.patience())
 	}
-	if f.unanswered() {
-		at = earlier(at, f.probeDue)
+	if due, ok := f.probeAt(); ok {
+		at = earlier(at, due)
 	}
 	if !f.low.since.IsZero() {
 		at = earlier(at, f.low.askAt(f.u.cfg.AckTimeout))
@@ -329,7 +325,7 @@ func (f *flow) wake(ctx context.Context) error {
 			return err
 		}
 	}
-	if f.unanswered() && !now.Before(f.probeDue) {
+	if at, ok := f.probeAt(); ok && !now.Before(at) {
 		f.probes = 0
 		return f.probe(ctx)
 	}

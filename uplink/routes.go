@@ -135,7 +135,7 @@ func (u *Uplink) ended(r *route, broker string, progress bool, lasted time.Durat
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if progress {
-		r.wait = u.cfg.RedialMin
+		r.wait, u.silent = u.cfg.RedialMin, 0
 	}
 	if lasted > 0 {
 		r.failed = 0
@@ -152,15 +152,15 @@ func (u *Uplink) ended(r *route, broker string, progress bool, lasted time.Durat
 	if r.metered() && errors.Is(err, errNoAck) {
 		pause = min(silentMetered<<min(u.silent, 3), longMetered)
 		u.silent++
-	} else if progress {
-		u.silent = 0
 	}
 	r.retryAt = time.Now().Add(pause)
+	// A broker may answer each look, and then let nobody in.
+	deceived := lasted == 0 && r.works
 	r.known, r.works, r.since, r.problem = true, false, time.Time{}, err
 	switch {
 	case lasted > 10*u.cfg.Stable:
 		r.hold = u.cfg.Stable
-	case lasted > 0:
+	case lasted > 0 || deceived:
 		r.hold = min(2*r.hold, maxHold*u.cfg.Stable)
 	}
 	u.log.Warn("no connection to central", "path", r.Name, "broker", broker, "err", err, "retry_in", pause.Round(time.Millisecond))

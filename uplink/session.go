@@ -65,7 +65,7 @@ func (u *Uplink) serve(ctx context.Context, c *connection, f *flow) error {
 		if err := f.fill(ctx); err != nil {
 			return err
 		}
-		c.watched.waiting.Store(len(f.out) > 0 || f.probes > 0)
+		c.watched.waiting.Store(f.waiting())
 		timer := time.NewTimer(time.Until(f.wakeAt()))
 		var err error
 		select {
