@@ -3,6 +3,7 @@ package central_test
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"crypto/tls"
 	"fmt"
 	"net"
@@ -303,6 +304,77 @@ func TestHostileFlood(t *testing.T) {
 		}
 		c.alarm(t, "evil0", store.AlarmFlood)
 	})
+}
+
+// It signs true batches of new results in which each body begins a context of
+// its own, a key agreement each for central, and sends them as fast as messages
+// may come. Another kiosk's results arrive all the same, and it is found out.
+func TestHostileContexts(t *testing.T) {
+	onEachBroker(t, func(t *testing.T, c *centre, broker string) {
+		victim := enrolKiosk(t, c.reg, "victim", broker).connect(t)
+		evil := enrolKiosk(t, c.reg, "evil", broker)
+		flood := contextBatches(t, evil, 250)
+		ctx, cancel := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		defer wg.Wait()
+		defer cancel()
+		wg.Go(func() {
+			conn := mqtt.NewClient(evil.options(wire.ClientID("evil")))
+			if settled(conn.Connect()) != nil {
+				return
+			}
+			defer conn.Disconnect(0)
+			for _, data := range flood {
+				tok := conn.Publish(wire.Topic("evil", wire.TopicResults), 0, false, data)
+				if ctx.Err() != nil || !tok.WaitTimeout(time.Second) || tok.Error() != nil {
+					return
+				}
+				time.Sleep(time.Second / 1200) // within what it may send
+			}
+		})
+		longest := time.Duration(0)
+		for end := time.Now().Add(time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+			b := victim.next(t, 2)
+			begin := time.Now()
+			victim.deliver(t, b)
+			longest = max(longest, time.Since(begin))
+		}
+		t.Logf("longest %v", longest)
+		if longest > bounded {
+			t.Errorf("a result took %v to central and back, more than %v", longest, bounded)
+		}
+		c.alarm(t, "evil", store.AlarmFlood)
+	})
+}
+
+// contextBatches makes true batches of sealed bodies, each with an encapsulated
+// key of its own that cost nothing to make.
+func contextBatches(t *testing.T, k *kiosk, n int) (out [][]byte) {
+	t.Helper()
+	sample, err := wire.NewSealer(k.id.SealTo, k.id.Name, k.epoch, time.Now).Seal(1, wire.ChainStart(), []byte("{}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range n {
+		prev := k.chain
+		var entries []wire.Entry
+		for range wire.MaxBatchEntries {
+			body := bytes.Clone(sample)
+			_, _ = rand.Read(body[10:42]) // never fails
+			k.n++
+			e := wire.Entry{Number: k.n, Prev: k.chain, Hash: wire.BodyHash(body), Body: body}
+			entries = append(entries, e)
+			if k.chain, err = wire.ChainNext(k.id.Name, k.epoch, k.n, k.chain, e.Hash); err != nil {
+				t.Fatal(err)
+			}
+		}
+		data, err := k.sign(t, prev, entries, k.id.Signing).Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, data)
+	}
+	return out
 }
 
 // bounded is how long another's results may take while one kiosk floods.

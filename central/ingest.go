@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -18,76 +17,74 @@ import (
 	"gateagent/gate/wire"
 )
 
-// Bounds of the intake. In the worst case it holds (lanes+1)·queued batches.
+// Bounds of the intake, beside those of queue and alarms.
 const (
-	lanes         = 4
+	lanes         = 4 // messages that are verified at once
 	queued        = 32
 	group         = 64 // batches in one transaction
 	commitTimeout = 30 * time.Second
 	lookTimeout   = 10 * time.Second
-	alarmsQueued  = 256
-	// pushBack is how long a full queue holds the broker's connection back
-	// before a batch is dropped.
-	pushBack = 2 * time.Second
+	dropsLogged   = time.Second // how often at most
 )
 
 // ingest takes batches in: lanes verify, one committer stores them in groups
-// and acknowledges what is on disk. A kiosk always has the same lane, so its
-// batches stay in order. Whatever is dropped on the way was not acknowledged
+// and acknowledges what is on disk. A kiosk is served by one lane at a time, so
+// its batches stay in order. Whatever is dropped on the way was not acknowledged
 // and comes again.
 type ingest struct {
 	store *store.Store
 	ca    *ca.Authority
 	open  atomic.Pointer[wire.Opener] // exchanged when a key is added
 	send  func(topic string, payload []byte)
-	// charge notes what a kiosk made central do for nothing.
+	// charge notes what a kiosk makes central do and says whether it is still
+	// listened to.
 	charge func(kiosk string, cost float64) bool
 	now    func() time.Time
 	log    *slog.Logger
 
-	lane   [lanes]chan message
+	queue  *queue
 	commit chan store.Batch
-	alarm  chan store.Alarm
+	alarms *alarms
 
 	mu      sync.Mutex
-	problem string // guarded by mu; why results cannot be stored, empty when they can
-}
-
-type message struct {
-	kiosk   string
-	payload []byte
-	at      time.Time
+	problem string    // guarded by mu; why results cannot be stored, empty when they can
+	drops   int       // guarded by mu; not logged yet
+	logged  time.Time // guarded by mu; when drops were
 }
 
 func newIngest(st *store.Store, authority *ca.Authority, log *slog.Logger) *ingest {
 	in := &ingest{store: st, ca: authority, now: time.Now, log: log,
 		charge: func(string, float64) bool { return true },
-		commit: make(chan store.Batch, queued), alarm: make(chan store.Alarm, alarmsQueued)}
+		queue:  newQueue(), commit: make(chan store.Batch, queued), alarms: newAlarms()}
 	in.open.Store(authority.Opener())
-	for i := range in.lane {
-		in.lane[i] = make(chan message, queued)
-	}
 	return in
 }
 
-// Take accepts one message of the topic of a kiosk's results.
-func (in *ingest) Take(ctx context.Context, kiosk string, payload []byte) {
-	h := fnv.New32a()
-	_, _ = h.Write([]byte(kiosk)) // never fails
-	lane := in.lane[h.Sum32()%lanes]
-	m := message{kiosk, payload, in.now()}
-	select {
-	case lane <- m:
+// Take accepts one message of the topic of a kiosk's results. It never waits:
+// every kiosk's messages pass here.
+func (in *ingest) Take(kiosk string, payload []byte) {
+	dropped, ok := in.queue.put(message{kiosk, payload, in.now()})
+	if !ok {
+		in.charge(kiosk, costBad)
+		in.dropped(kiosk)
+	}
+	for _, other := range dropped {
+		in.charge(other, costDrop)
+		in.dropped(other)
+	}
+}
+
+// dropped logs what was dropped, once in a while.
+func (in *ingest) dropped(kiosk string) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.drops++
+	now := in.now()
+	if now.Sub(in.logged).Abs() < dropsLogged {
 		return
-	default:
 	}
-	ctx, cancel := context.WithTimeout(ctx, pushBack)
-	defer cancel()
-	select {
-	case lane <- m:
-	case <-ctx.Done():
-		in.log.Warn("batch dropped: central is behind; the kiosk sends it again", "kiosk", kiosk)
-	}
+	in.log.Warn("batches dropped: central is behind, or a kiosk sends more than it may; they come again", "kiosk", kiosk, "batches", in.drops)
+	in.drops, in.logged = 0, now
 }
 
 // Problem says why results cannot be stored; empty when they can.
@@ -110,31 +107,30 @@ func (in *ingest) setProblem(err error) {
 // Run works until ctx ends.
 func (in *ingest) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
-	for i := range in.lane {
-		g.Go(func() error { return in.verify(ctx, in.lane[i]) })
+	for range lanes {
+		g.Go(func() error { return in.verify(ctx) })
 	}
 	g.Go(func() error { return in.storeAll(ctx) })
 	g.Go(func() error { return in.storeAlarms(ctx) })
 	return g.Wait()
 }
 
-func (in *ingest) verify(ctx context.Context, from <-chan message) error {
+func (in *ingest) verify(ctx context.Context) error {
 	for {
-		select {
-		case <-ctx.Done():
+		m, ok := in.queue.next(ctx)
+		if !ok {
 			return nil
-		case m := <-from:
-			b, err := in.judge(ctx, m)
-			if err != nil {
-				in.refuse(m, err)
-				continue
-			}
+		}
+		b, err := in.judge(ctx, m)
+		if err != nil {
+			in.refuse(m, err)
+		} else {
 			select {
 			case in.commit <- *b:
 			case <-ctx.Done():
-				return nil
 			}
 		}
+		in.queue.done(m.kiosk)
 	}
 }
 
@@ -142,10 +138,16 @@ func (in *ingest) verify(ctx context.Context, from <-chan message) error {
 var (
 	errForeign = errors.New("the batch names another kiosk than its topic")
 	errRevoked = intake.ErrRevoked
+	// errFlood: it is not listened to for a while, which is said already.
+	errFlood = errors.New("the kiosk floods central")
 )
 
-// judge decodes and verifies one message.
+// judge decodes, verifies and opens one message. What a kiosk makes central do
+// is charged before it is done.
 func (in *ingest) judge(ctx context.Context, m message) (*store.Batch, error) {
+	if !in.charge(m.kiosk, 0) {
+		return nil, errFlood
+	}
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
 	key, revoked, err := in.store.SigningKey(ctx, m.kiosk)
@@ -165,13 +167,27 @@ func (in *ingest) judge(ctx context.Context, m message) (*store.Batch, error) {
 	if err := b.Verify(key); err != nil {
 		return nil, err
 	}
-	return intake.Read(b, key, in.open.Load(), m.at), nil
+	if !in.charge(m.kiosk, costEntry*float64(len(b.Entries))) {
+		return nil, errFlood
+	}
+	paid := true
+	open := in.open.Load().Asking(func() bool {
+		paid = paid && in.charge(m.kiosk, costContext)
+		return paid
+	})
+	out := intake.Read(b, key, open, m.at)
+	if !paid {
+		return nil, errFlood
+	}
+	return out, nil
 }
 
 // refuse raises the alarm that fits.
 func (in *ingest) refuse(m message, err error) {
 	kind := ""
 	switch {
+	case errors.Is(err, errFlood):
+		return
 	case errors.Is(err, store.ErrUnknownKiosk):
 		kind = store.AlarmUnknown
 	case errors.Is(err, errRevoked):
@@ -189,33 +205,6 @@ func (in *ingest) refuse(m message, err error) {
 	in.charge(m.kiosk, costBad)
 	in.log.Warn("results refused", "kiosk", m.kiosk, "kind", kind, "err", err)
 	in.Alarm(store.Alarm{Kiosk: m.kiosk, Kind: kind, Text: "results refused: " + err.Error(), First: m.at})
-}
-
-// Alarm queues an alarm to be stored. A flood beyond the queue is only
-// logged; the row that counts it exists by then.
-func (in *ingest) Alarm(a store.Alarm) {
-	if a.Kind == store.AlarmUnknown {
-		a.Kiosk = "" // one row for all strangers, whatever names they invent
-	}
-	select {
-	case in.alarm <- a:
-	default:
-	}
-}
-
-func (in *ingest) storeAlarms(ctx context.Context) error {
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case a := <-in.alarm:
-			tctx, cancel := context.WithTimeout(ctx, commitTimeout)
-			if err := in.store.RaiseAlarm(tctx, a); err != nil && ctx.Err() == nil {
-				in.log.Error("alarm not stored", "kiosk", a.Kiosk, "kind", a.Kind, "err", err)
-			}
-			cancel()
-		}
-	}
 }
 
 // storeAll commits what has queued up, in groups: while one transaction is

@@ -285,7 +285,7 @@ func (s *Service) deliver(ctx context.Context) func(string, bool, []byte) {
 			return
 		}
 		if kind == wire.TopicResults {
-			s.ingest.Take(ctx, kiosk, payload)
+			s.ingest.Take(kiosk, payload)
 			return
 		}
 		lctx, cancel := context.WithTimeout(ctx, lookTimeout)

@@ -15,10 +15,15 @@ const (
 	tokensMost   = 4000.0
 	tokensRefill = 2000.0 // a second
 	costBatch    = 1.0
-	costSmall    = 20.0             // presence, status, a question for the time
-	costRepeat   = 20.0             // a batch that brings nothing new, in addition
-	costBad      = 100.0            // what is refused, in addition
-	costRate     = 1.0 / (64 << 10) // for each byte: 128 MiB a second
+	costSmall    = 20.0      // presence, status, a question for the time
+	costRepeat   = 20.0      // a batch that brings nothing new, in addition
+	costBad      = 100.0     // what is refused, or more than may be on its way, in addition
+	costDrop     = 10.0      // what comes before it can be taken, in addition
+	costEntry    = 1.0 / 200 // each result of a batch
+	// costContext is a key agreement's. A lane where hardly anybody passes
+	// begins a context with each result: two months of these are no flood.
+	costContext = 2.0
+	costRate    = 1.0 / (64 << 10) // for each byte: 128 MiB a second
 	// penalty is how long a kiosk that floods is not listened to.
 	penalty = 30 * time.Second
 	// maxThrottled bounds the memory; names are not proven behind every

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"gateagent/gate/wire"
 )
 
 func TestThrottle(t *testing.T) {
@@ -16,6 +18,22 @@ func TestThrottle(t *testing.T) {
 			t.Fatalf("an honest kiosk was cut off at batch %d", i)
 		}
 		now = now.Add(time.Second / 1200)
+	}
+	// One that drains as fast as it is stored, with all that is charged of it.
+	// And a slow lane's two months in a few batches, each result with a context
+	// of its own.
+	for _, drain := range []struct {
+		kiosk            string
+		batches, entries int
+		contexts         float64 // of each batch
+	}{{"busy", 4000, wire.MaxBatchEntries, 0.4}, {"slow", 8, 180, 180}} {
+		for i := range drain.batches {
+			cost := costBatch + costRate*160_000 + costEntry*float64(drain.entries) + costContext*drain.contexts
+			if ok, _ := th.spend(drain.kiosk, cost); !ok {
+				t.Fatalf("the %s kiosk was cut off at batch %d", drain.kiosk, i)
+			}
+			now = now.Add(time.Second / 400)
+		}
 	}
 	// One that sends garbage: a few dozen messages, then nothing for a while.
 	n, begun := 0, 0

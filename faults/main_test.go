@@ -65,7 +65,7 @@ func build(dir string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Minute)
 	defer cancel()
 	for _, args := range [][]string{
-		{"go", "build", "-o", bin + "/", "../cmd/gatecentral"},
+		{"go", "build", "-o", bin + "/", "../cmd/gatecentral", "../cmd/gatectl"},
 		{"cc", "-shared", "-fPIC", "-O1", "-Wall", "-o", preload, "testdata/point.c", "-ldl"},
 	} {
 		cmd := exec.CommandContext(ctx, args[0], args[1:]...)

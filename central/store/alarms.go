@@ -37,15 +37,27 @@ type Alarm struct {
 	First, Last time.Time
 }
 
-// RaiseAlarm records an alarm at a.First.
-func (s *Store) RaiseAlarm(ctx context.Context, a Alarm) error {
-	return s.inTx(ctx, func(tx *sql.Tx) error { return raiseAlarm(ctx, tx, a) })
+// RaiseAlarm records alarms, each at its First. One that stands for several
+// has their Count, and says when the Last was.
+func (s *Store) RaiseAlarm(ctx context.Context, all ...Alarm) error {
+	return s.inTx(ctx, func(tx *sql.Tx) error {
+		for _, a := range all {
+			if err := raiseAlarm(ctx, tx, a); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 func raiseAlarm(ctx context.Context, tx *sql.Tx, a Alarm) error {
-	_, err := tx.ExecContext(ctx, `INSERT INTO alarms(kiosk, kind, text, count, first_at, last_at) VALUES(?1, ?2, ?3, 1, ?4, ?4)
-		ON CONFLICT(kiosk, kind) WHERE seen_at IS NULL DO UPDATE SET text = excluded.text, count = count + 1, last_at = excluded.last_at`,
-		a.Kiosk, a.Kind, a.Text, ms(a.First))
+	last := a.First
+	if a.Last.After(last) {
+		last = a.Last
+	}
+	_, err := tx.ExecContext(ctx, `INSERT INTO alarms(kiosk, kind, text, count, first_at, last_at) VALUES(?, ?, ?, ?, ?, ?)
+		ON CONFLICT(kiosk, kind) WHERE seen_at IS NULL DO UPDATE SET text = excluded.text, count = count + excluded.count, last_at = excluded.last_at`,
+		a.Kiosk, a.Kind, a.Text, max(a.Count, 1), ms(a.First), ms(last))
 	return err
 }
 

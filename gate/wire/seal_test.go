@@ -121,8 +121,8 @@ func TestSealContexts(t *testing.T) {
 			t.Errorf("after %v: %d contexts, want %d", jump, len(contexts), want)
 		}
 	}
-	if len(open.known) > openContexts {
-		t.Errorf("%d contexts are remembered", len(open.known))
+	if len(open.known.by) > openContexts {
+		t.Errorf("%d contexts are remembered", len(open.known.by))
 	}
 	if _, err := s.Seal(1, prevOf(1), make([]byte, MaxBody)); !errors.Is(err, ErrFormat) {
 		t.Errorf("a record that is too long: %v", err)
@@ -262,5 +262,48 @@ func BenchmarkSeal(b *testing.B) {
 		if _, err := s.Seal(1, prev, rec); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// An Opener may be told not to make more key agreements; those who open by a
+// context that is known, or ask another one, are not kept waiting by it.
+func TestOpenerAsks(t *testing.T) {
+	key, open := sealPair(t, SuiteX25519)
+	first := NewSealer(key.Public(), "k1", sealEpoch, time.Now)
+	body := func(s *Sealer, n uint64) []byte {
+		t.Helper()
+		b, err := s.Seal(n, prevOf(n), []byte("{}"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	asked, may := 0, true
+	asking := open.Asking(func() bool {
+		asked++
+		if _, err := open.Open("k1", sealEpoch, 9, prevOf(9), body(first, 9)); err != nil {
+			t.Error(err)
+		}
+		return may
+	})
+	for n := range uint64(3) {
+		if _, err := asking.Open("k1", sealEpoch, n, prevOf(n), body(first, n)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if asked != 1 {
+		t.Errorf("asked %d times for one context", asked)
+	}
+	may = false
+	second := NewSealer(key.Public(), "k1", sealEpoch, time.Now)
+	b := body(second, 4)
+	if _, err := asking.Open("k1", sealEpoch, 4, prevOf(4), b); !errors.Is(err, ErrUnreadable) || asked != 2 {
+		t.Errorf("one that it may not derive: %v", err)
+	}
+	if _, err := open.Open("k1", sealEpoch, 4, prevOf(4), b); err != nil {
+		t.Error(err)
+	}
+	if _, err := asking.Open("k1", sealEpoch, 4, prevOf(4), b); err != nil || asked != 2 {
+		t.Errorf("asked %d times for what is known by now: %v", asked, err)
 	}
 }

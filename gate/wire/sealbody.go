@@ -174,19 +174,32 @@ const openContexts = 512
 // Opener opens sealed results with the private keys that it was given. It may
 // be used from several goroutines.
 type Opener struct {
-	keys map[keyID]*OpenKey
+	keys  map[keyID]*OpenKey
+	known *contexts
+	may   func() bool // asked before each key agreement; nil: no need to ask
+}
 
-	mu    sync.Mutex // guards known
-	known map[string]cipher.AEAD
+// contexts are those whose keys are remembered.
+type contexts struct {
+	mu sync.Mutex
+	by map[string]cipher.AEAD // guarded by mu
 }
 
 // NewOpener takes the keys that may have been sealed to.
 func NewOpener(keys ...*OpenKey) *Opener {
-	o := &Opener{keys: map[keyID]*OpenKey{}, known: map[string]cipher.AEAD{}}
+	o := &Opener{keys: map[keyID]*OpenKey{}, known: &contexts{by: map[string]cipher.AEAD{}}}
 	for _, k := range keys {
 		o.keys[k.Public().id] = k
 	}
 	return o
+}
+
+// Asking gives an Opener that asks before each key agreement whether it may,
+// and shares all it knows with this one. A true sealer begins a context seldom
+// (see ContextResults, ContextAge); whoever wants to keep the recipient busy
+// has one in each body, and it costs the sealer nothing.
+func (o *Opener) Asking(may func() bool) *Opener {
+	return &Opener{keys: o.keys, known: o.known, may: may}
 }
 
 // Open gives the record of a body at its place in the chain. A body that is
@@ -235,11 +248,14 @@ func (o *Opener) context(key *OpenKey, kiosk, epoch string, head []byte) (cipher
 	var room [MaxName + epochChars + 2 + sealHead + 64]byte // enough for all but the hybrid suite
 	name := append(append(append(append(room[:0], kiosk...), '/'), epoch...), '/')
 	name = append(name, head...)
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if aead := o.known[string(name)]; aead != nil {
+	if aead := o.known.find(name); aead != nil {
 		return aead, nil
 	}
+	if o.may != nil && !o.may() {
+		return nil, errors.New("it begins a context, and there were too many of these")
+	}
+	// Nobody waits for a key agreement of somebody else: two that need the same
+	// one at once both make it.
 	r, err := hpke.NewRecipient(head[sealHead:], key.priv, hpke.HKDFSHA256(), hpke.ExportOnly(), contextInfo(key.suite, key.Public().id, kiosk, epoch))
 	if err != nil {
 		return nil, fmt.Errorf("%w: encapsulated key", ErrFormat)
@@ -248,12 +264,24 @@ func (o *Opener) context(key *OpenKey, kiosk, epoch string, head []byte) (cipher
 	if err != nil {
 		return nil, err
 	}
-	for old := range o.known {
-		if len(o.known) < openContexts {
+	o.known.keep(name, aead)
+	return aead, nil
+}
+
+func (c *contexts) find(name []byte) cipher.AEAD {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.by[string(name)]
+}
+
+func (c *contexts) keep(name []byte, aead cipher.AEAD) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for old := range c.by {
+		if len(c.by) < openContexts {
 			break
 		}
-		delete(o.known, old)
+		delete(c.by, old)
 	}
-	o.known[string(name)] = aead
-	return aead, nil
+	c.by[string(name)] = aead
 }
