@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -26,7 +27,16 @@ const (
 	goodbye      = time.Second // for the last messages of an orderly end
 	ackBuffer    = 256
 	timeBuffer   = 4
+	// maxUnanswered is how many messages may wait for the broker's PUBACK. It
+	// proves nothing, but one that never comes costs memory.
+	maxUnanswered = 1024
+	// handedMost is how many messages may wait to be written: the client
+	// blocks whoever gives it more.
+	handedMost = 2
 )
+
+// errNoPuback ends a connection to a broker that does not keep to MQTT.
+var errNoPuback = errors.New("the broker acknowledges none of many messages")
 
 // connection is one MQTT connection; it is never used again once it is lost.
 type connection struct {
@@ -44,9 +54,12 @@ type connection struct {
 	route   *route
 	watched watched
 
-	mu      sync.Mutex
-	conn    net.Conn     // guarded by mu; to cut the connection whatever paho does
-	counted *countedConn // guarded by mu; below conn
+	// Those who publish own the following.
+	handed     int64        // publications given to the client
+	unanswered []mqtt.Token // of those that the broker has to acknowledge
+
+	mu   sync.Mutex
+	conn *packetConn // guarded by mu; nil before it is dialled
 }
 
 // keepAliveMetered saves bytes where each counts.
@@ -72,7 +85,7 @@ func (u *Uplink) connect(ctx context.Context, r *route, broker string) (*connect
 		return nil, err
 	}
 	opts := mqtt.NewClientOptions().AddBroker(broker).SetClientID(c.session).SetProtocolVersion(4).
-		SetCleanSession(true).SetAutoReconnect(false).SetConnectRetry(false).SetStore(mqtt.NewMemoryStore()).
+		SetCleanSession(true).SetAutoReconnect(false).SetConnectRetry(false).SetStore(noStore{}).
 		SetOrderMatters(true).SetKeepAlive(r.keepAlive()).SetPingTimeout(pingTimeout).SetWriteTimeout(writeTimeout).
 		SetConnectTimeout(limit).SetBinaryWill(wire.Topic(c.kiosk, wire.TopicPresence), will, 1, true).
 		SetConnectionLostHandler(func(_ mqtt.Client, err error) { c.fail(err) }).
@@ -141,14 +154,22 @@ func (c *connection) listenAlso(ctx context.Context, u *Uplink) error {
 // dial opens the TLS connection, within the context: paho itself would wait
 // for its own timeout.
 func (c *connection) dial(ctx context.Context, uri *url.URL, limit time.Duration, conf *tls.Config) (net.Conn, error) {
-	conn, counted, err := c.route.dial(ctx, uri, limit, conf)
+	secured, counted, err := c.route.dial(ctx, uri, limit, conf)
 	if err != nil {
 		return nil, err
 	}
+	conn := newPacketConn(secured, counted)
 	c.mu.Lock()
-	c.conn, c.counted = conn, counted
+	c.conn = conn
 	c.mu.Unlock()
 	return conn, nil
+}
+
+// socket is the connection below the client; nil before it is dialled.
+func (c *connection) socket() *packetConn {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.conn
 }
 
 // granted finds a refused subscription: a return code of 0x80 and no error
@@ -211,13 +232,39 @@ func (c *connection) publish(kind string, qos byte, retained bool, payload []byt
 		}
 	default:
 	}
+	c.handed++
+	if qos == 0 {
+		return nil
+	}
+	c.unanswered = append(c.unanswered, t)
+	if len(c.unanswered) < maxUnanswered {
+		return nil
+	}
+	c.unanswered = slices.DeleteFunc(c.unanswered, func(t mqtt.Token) bool {
+		select {
+		case <-t.Done():
+			return true
+		default:
+			return false
+		}
+	})
+	if len(c.unanswered) > maxUnanswered/2 {
+		return errNoPuback
+	}
 	return nil
+}
+
+// busy says whether whoever publishes now would have to wait until something
+// else is written, which takes long over a narrow line.
+func (c *connection) busy() bool {
+	conn := c.socket()
+	return conn != nil && c.handed-conn.written.Load() >= handedMost
 }
 
 // leave ends the connection in order: an orderly end keeps the broker from
 // sending the last will, so the kiosk says itself that it is gone.
 func (c *connection) leave() {
-	if c.client.IsConnectionOpen() && !c.watched.dead.Load() {
+	if c.client.IsConnectionOpen() && !c.watched.dead.Load() && !c.busy() {
 		if down, err := c.presence(false); err == nil {
 			c.client.Publish(wire.Topic(c.kiosk, wire.TopicPresence), 1, true, down).WaitTimeout(goodbye)
 		}
@@ -228,10 +275,7 @@ func (c *connection) leave() {
 
 // cut closes the connection without a word; the broker sends the last will.
 func (c *connection) cut() {
-	c.mu.Lock()
-	conn := c.conn
-	c.mu.Unlock()
-	if conn != nil {
+	if conn := c.socket(); conn != nil {
 		_ = conn.Close() // it is gone either way
 	}
 	c.client.Disconnect(0)
@@ -267,6 +311,8 @@ func reason(err error) string {
 		return "central does not acknowledge"
 	case errors.As(err, &iface):
 		return iface.Error() + ": look at the cable, and at `ip link`"
+	case errors.Is(err, errHuge), errors.Is(err, errNoPuback):
+		return "the broker does not behave as one: is it ours, and in order?"
 	case errors.Is(err, errDead):
 		return "the broker fell silent: check the network"
 	case errors.Is(err, wire.ErrRevoked):

@@ -31,10 +31,13 @@ type flow struct {
 	out    []sentBatch
 	bytes  int
 	window window
+	leaves upload
 
 	moved      time.Time // last progress, strike, or begin of waiting
 	again      bool      // what is to be sent was on its way already: waiting for it began before
 	progressed bool
+	advanced   bool      // something more was acknowledged
+	excused    time.Time // until when our own bytes are still leaving
 	retryAt    time.Time // when to ask a store again that failed
 	low        lowAck
 	probes     int // answers due that will move nothing
@@ -49,6 +52,7 @@ type flow struct {
 type sentBatch struct {
 	last  uint64
 	bytes int
+	at    time.Time
 }
 
 // lowAck is a number lower than ours that awaits confirmation.
@@ -67,7 +71,11 @@ func (l lowAck) askAt(patience time.Duration) time.Time {
 }
 
 func newFlow(u *Uplink, c *connection) *flow {
-	return &flow{u: u, c: c}
+	f := &flow{u: u, c: c}
+	if conn := c.socket(); conn != nil {
+		f.leaves.conn = conn.below
+	}
+	return f
 }
 
 // begin starts after what is acknowledged. The newest acknowledged result is
@@ -105,12 +113,12 @@ func (f *flow) repeat(q wire.Queue) {
 func (f *flow) pending(ctx context.Context, after uint64, n int) (string, []wire.Entry, error) {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
-	return f.u.cfg.Store.Pending(ctx, after, n, wire.BatchRoom)
+	return f.u.cfg.Store.Pending(ctx, after, n, int(f.u.room))
 }
 
 // fill sends what waits, as far as the window allows.
 func (f *flow) fill(ctx context.Context) error {
-	for len(f.out) < f.window.size && f.bytes < windowBytes && !time.Now().Before(f.retryAt) {
+	for len(f.out) < f.window.size && f.bytes < windowBytes && !time.Now().Before(f.retryAt) && !f.c.busy() {
 		// Numbers of one epoch mean nothing in another: look before asking.
 		if q := f.u.cfg.Store.Queue(); q.Epoch != f.epoch {
 			f.u.log.Warn("another epoch is to be sent", "epoch", q.Epoch)
@@ -146,10 +154,11 @@ func (f *flow) fill(ctx context.Context) error {
 		}
 		if len(f.out) == 0 && !f.again {
 			f.moved = time.Now()
+			f.leaves.moves() // from here on
 		}
 		f.again, f.said = false, time.Now()
 		f.sent = entries[len(entries)-1].Number
-		f.out = append(f.out, sentBatch{f.sent, size})
+		f.out = append(f.out, sentBatch{f.sent, size, time.Now()})
 		f.bytes += size
 	}
 	return nil
@@ -226,14 +235,20 @@ func (f *flow) refused(alarm string, err error) {
 
 // advance notes that central moved on to a number.
 func (f *flow) advance(number uint64) {
-	n := 0
+	n, took := 0, time.Duration(0)
 	for n < len(f.out) && f.out[n].last <= number {
 		f.bytes -= f.out[n].bytes
+		took = time.Since(f.out[n].at)
 		n++
 	}
 	f.out = append(f.out[:0], f.out[n:]...)
 	f.sent = max(f.sent, number)
-	f.window.grow(n)
+	// More at once would only wait longer where the line or central is slow.
+	if n > 0 && took < f.u.cfg.AckTimeout/4 {
+		f.window.grow(n)
+		f.u.room.more()
+	}
+	f.advanced = true
 	f.moved, f.again = time.Now(), false
 	f.answered(f.probes) // central answers in order
 	if f.u.strikes > 0 {
@@ -292,15 +307,21 @@ func (f *flow) wakeAt() time.Time {
 	at := time.Now().Add(time.Minute)
 	if len(f.out) > 0 {
 		at = f.moved.Add(f.patience())
+		if at.Before(f.excused) {
+			at = f.excused
+		}
+	}
+	if !f.retryAt.IsZero() && len(f.out) < f.window.size {
+		at = earlier(at, f.retryAt)
+	}
+	if f.c.busy() {
+		return at
 	}
 	if due, ok := f.probeAt(); ok {
 		at = earlier(at, due)
 	}
 	if !f.low.since.IsZero() {
 		at = earlier(at, f.low.askAt(f.u.cfg.AckTimeout))
-	}
-	if !f.retryAt.IsZero() && len(f.out) < f.window.size {
-		at = earlier(at, f.retryAt)
 	}
 	return at
 }
@@ -312,6 +333,20 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
+// uploads says whether our own bytes are still leaving, so that central cannot
+// have answered. That excuses it for a while, and not for ever: whoever has the
+// broker may take them as slowly as they like.
+func (f *flow) uploads(now time.Time) bool {
+	if now.Before(f.excused) {
+		return true
+	}
+	if now.Sub(f.moved) > uploadMost || !f.leaves.moves() {
+		return false
+	}
+	f.excused = now.Add(f.patience()) // what has arrived by then wants an answer
+	return true
+}
+
 // wake does what is due: asks central again after a low number, or sends
 // again what was not acknowledged in time.
 func (f *flow) wake(ctx context.Context) error {
@@ -319,17 +354,12 @@ func (f *flow) wake(ctx context.Context) error {
 	if !f.retryAt.IsZero() && !now.Before(f.retryAt) {
 		f.retryAt = time.Time{}
 	}
-	if !f.low.since.IsZero() && !now.Before(f.low.askAt(f.u.cfg.AckTimeout)) {
-		f.low.asked = now
-		if err := f.probe(ctx); err != nil {
+	if !f.c.busy() {
+		if err := f.wakeProbes(ctx, now); err != nil {
 			return err
 		}
 	}
-	if at, ok := f.probeAt(); ok && !now.Before(at) {
-		f.probes = 0
-		return f.probe(ctx)
-	}
-	if len(f.out) == 0 || now.Sub(f.moved) < f.patience() {
+	if len(f.out) == 0 || now.Sub(f.moved) < f.patience() || f.uploads(now) {
 		return nil
 	}
 	q := f.u.cfg.Store.Queue()
@@ -339,6 +369,7 @@ func (f *flow) wake(ctx context.Context) error {
 	}
 	f.u.strikes++
 	f.u.log.Warn("central does not acknowledge, results are sent again", "from", q.Acknowledged+1, "sent", f.sent, "strikes", f.u.strikes)
+	f.u.room.less()
 	f.u.notice(sourceCentral, "warning", "central does not acknowledge results; they are kept here", 0)
 	f.restart(q.Epoch, q.Acknowledged)
 	if f.u.strikes%strikesPerConnection == 0 {

@@ -102,13 +102,30 @@ func (r *route) dial(ctx context.Context, uri *url.URL, limit time.Duration, con
 	if err != nil {
 		return nil, nil, err
 	}
-	counted := &countedConn{Conn: raw, budget: r.budget}
+	keepShort(raw)
+	counted := &countedConn{Conn: raw, budget: r.budget, stall: writeTimeout}
 	conn := tls.Client(counted, conf)
 	if err := conn.HandshakeContext(ctx); err != nil {
 		return nil, nil, errors.Join(err, ignoreClosed(raw.Close()))
 	}
 	counted.hear()
 	return conn, counted, nil
+}
+
+// unsentMost is how much may wait in the kernel behind what is on its way: a
+// ping has to get past it in time.
+const unsentMost = 16 << 10
+
+// keepShort bounds that. A kernel that cannot do it is no reason to do without
+// the connection.
+func keepShort(conn net.Conn) {
+	if s, ok := conn.(syscall.Conn); ok {
+		if raw, err := s.SyscallConn(); err == nil {
+			_ = raw.Control(func(fd uintptr) {
+				_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, unsentMost)
+			})
+		}
+	}
 }
 
 func ignoreClosed(err error) error {

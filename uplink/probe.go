@@ -58,6 +58,21 @@ func (f *flow) probeAt() (at time.Time, ok bool) {
 	return f.said.Add(f.seldom()), true
 }
 
+// wakeProbes probes where that is due.
+func (f *flow) wakeProbes(ctx context.Context, now time.Time) error {
+	if !f.low.since.IsZero() && !now.Before(f.low.askAt(f.u.cfg.AckTimeout)) {
+		f.low.asked = now
+		if err := f.probe(ctx); err != nil {
+			return err
+		}
+	}
+	if at, ok := f.probeAt(); ok && !now.Before(at) {
+		f.probes = 0
+		return f.probe(ctx)
+	}
+	return nil
+}
+
 // waiting says whether central ought to answer now. A probe that got no answer
 // in time is no reason to ask the broker for signs of life all the while.
 func (f *flow) waiting() bool {

@@ -206,10 +206,11 @@ func (u *Uplink) due(now time.Time) []*route {
 			every *= backupEvery
 		}
 		if r.metered() {
-			if _, _, stage := r.budget.state(); stage != stagePlenty {
+			_, _, stage := r.budget.state()
+			if stage == stageSpent || stage != stagePlenty && r.rank > u.current.rank {
 				continue
 			}
-			every *= meteredEvery
+			every *= meteredEvery * time.Duration(r.beats()/plentyBeats) // the scarcer its bytes, the more seldom
 		}
 		// The ticks are not exact: half of one belongs to this one.
 		if r != u.current && now.Sub(r.looked) > every-u.cfg.Look/2 {
@@ -268,6 +269,10 @@ func (u *Uplink) dialLimit(r *route) time.Duration {
 	return min(dialQuick<<min(r.failed, 8), u.cfg.Dial)
 }
 
+// plentyBeats is how many heartbeats of the usual pace become one over a
+// metered path of which most is left.
+const plentyBeats = 6
+
 // beats says how many heartbeats of the usual pace become one over a path.
 func (r *route) beats() int {
 	if !r.metered() {
@@ -275,7 +280,7 @@ func (r *route) beats() int {
 	}
 	switch _, _, stage := r.budget.state(); stage {
 	case stagePlenty:
-		return 6
+		return plentyBeats
 	case stageLow:
 		return 60
 	}

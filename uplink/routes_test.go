@@ -76,3 +76,64 @@ func TestMeteredSilenceIsForgotten(t *testing.T) {
 		}
 	})
 }
+
+// A better path with a budget is looked at as long as it may be used at all,
+// the more seldom the less is left of it; a worse one only while there is
+// plenty.
+func TestLooksAtMeteredPaths(t *testing.T) {
+	const budget = 100 << 20
+	for name, tc := range map[string]struct {
+		used          int64
+		better, worse time.Duration // between looks; 0: none
+	}{
+		"plenty": {0, 5 * time.Minute, time.Hour},
+		"low":    {80 << 20, 50 * time.Minute, 0},
+		"scarce": {95 << 20, 5 * time.Hour, 0},
+		"spent":  {budget, 0, 0},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			u := routed(t, Path{Name: "a", Budget: budget, Period: PeriodMonth}, Path{Name: "b"}, Path{Name: "c", Budget: budget, Period: PeriodMonth})
+			u.setUp(u.routes[1])
+			u.routes[0].budget.add(tc.used)
+			u.routes[2].budget.add(tc.used)
+			looks := map[*route]int{}
+			const day = 24 * time.Hour
+			for end := time.Now().Add(day); time.Now().Before(end); time.Sleep(u.cfg.Look) {
+				for _, r := range u.due(time.Now()) {
+					looks[r]++
+				}
+			}
+			for r, every := range map[*route]time.Duration{u.routes[0]: tc.better, u.routes[2]: tc.worse} {
+				want := 0
+				if every > 0 {
+					want = int((day-1)/every) + 1
+				}
+				if n := looks[r]; n < want-1 || n > want {
+					t.Errorf("%s: %d looks at path %s in a day, want %d", name, n, r.Name, want)
+				}
+			}
+		})
+	}
+}
+
+// A better path of which little is left is gone back to when it works again.
+func TestBackToAScarcePath(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		u := routed(t, Path{Name: "a", Budget: 100 << 20, Period: PeriodMonth}, Path{Name: "b"})
+		a, b := u.routes[0], u.routes[1]
+		a.budget.add(80 << 20)
+		u.setUp(a)
+		u.ended(a, "a", false, u.setUp(nil), errDead)
+		u.setUp(b)
+		begin := time.Now()
+		for !u.better(b) && time.Since(begin) < 24*time.Hour {
+			time.Sleep(u.cfg.Look)
+			for _, r := range u.due(time.Now()) {
+				u.found(r, nil)
+			}
+		}
+		if took := time.Since(begin); took > 2*time.Hour {
+			t.Errorf("gone back to after %v", took)
+		}
+	})
+}

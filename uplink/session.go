@@ -43,6 +43,9 @@ func (u *Uplink) session(ctx context.Context, r *route, broker string) (progress
 	u.log.Info("connected to central's broker", "path", r.Name, "broker", broker, "session", c.session)
 	f := newFlow(u, c)
 	err = u.serve(ctx, c, f)
+	if !f.advanced && len(f.out) > 0 {
+		u.room.less()
+	}
 	if errors.Is(err, errSpent) {
 		err = errors.Join(err, c.lastWord(u))
 	}
@@ -81,8 +84,11 @@ func (u *Uplink) serve(ctx context.Context, c *connection, f *flow) error {
 			ask.take(payload)
 		case payload := <-c.orders:
 			u.command(payload)
+		case <-c.socket().went:
 		case <-look.C:
-			err = errors.Join(u.mayStay(c.route), s.look(u, c), ask.look())
+			if err = u.mayStay(c.route); err == nil && !c.busy() {
+				err = errors.Join(s.look(u, c), ask.look())
+			}
 		case <-timer.C:
 			err = f.wake(ctx)
 		}

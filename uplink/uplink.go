@@ -102,6 +102,7 @@ type Uplink struct {
 	// The following belong to Run. strikes counts missed acknowledgements
 	// since the last progress, over all connections.
 	strikes  int
+	room     room
 	alarmed  time.Time // when an alarm was last logged
 	unlogged int       // alarms since then
 }
@@ -132,7 +133,7 @@ func New(cfg Config) (*Uplink, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Uplink{cfg: cfg, log: cfg.Log, notices: make(map[string]notice), routes: routes, budgets: all}, nil
+	return &Uplink{cfg: cfg, log: cfg.Log, notices: make(map[string]notice), routes: routes, budgets: all, room: wire.BatchRoom}, nil
 }
 
 // jitter spreads a fleet that lost the same broker: half to all of d.

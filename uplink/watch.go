@@ -25,6 +25,8 @@ type watched struct {
 // only while results are on their way; MQTT's own pings, which are slower, do
 // the rest.
 func (c *connection) watch(ctx context.Context, metered bool) {
+	counted := c.socket().below
+	leaves := upload{conn: counted}
 	tick := time.NewTicker(watchTick)
 	defer tick.Stop()
 	began := time.Now() // of what must be answered
@@ -34,14 +36,14 @@ func (c *connection) watch(ctx context.Context, metered bool) {
 			return
 		case <-tick.C:
 		}
-		if c.counted.uploading() {
-			c.counted.hear()
+		if leaves.moves() {
+			counted.hear()
 		}
 		if metered && !c.watched.waiting.Load() {
 			began = time.Now()
 			continue
 		}
-		sign := c.counted.lastHeard()
+		sign := counted.lastHeard()
 		if began.After(sign) {
 			sign = began
 		}
@@ -83,10 +85,7 @@ func (c *connection) ask() {
 
 // sever closes the connection below the client, whatever that is doing.
 func (c *connection) sever() {
-	c.mu.Lock()
-	conn := c.counted
-	c.mu.Unlock()
-	if conn != nil {
-		_ = conn.Close() // it is gone either way
+	if conn := c.socket(); conn != nil {
+		_ = conn.below.Close() // it is gone either way
 	}
 }

@@ -1,5 +1,7 @@
 package uplink
 
+import "gateagent/gate/wire"
+
 // window is how many batches may be on their way. It begins with one, doubles
 // with each round of acknowledgements up to half of where trouble was met
 // last, and from there grows by one a round: a thousand kiosks that come back
@@ -30,3 +32,17 @@ func (w *window) lost() {
 	w.slow = max(w.size/2, 1)
 	w.size, w.credit = 1, 0
 }
+
+// room is how many bytes of results go into one batch. A line that is too
+// narrow for a large batch, or dies under it, gets smaller ones, down to one
+// result each.
+type room int
+
+// leastRoom is as good as one result: a batch has at least that.
+const leastRoom = 1 << 10
+
+// less is for a batch that did not get through.
+func (r *room) less() { *r = max(*r/2, leastRoom) }
+
+// more is for one that was acknowledged soon.
+func (r *room) more() { *r = min(2*max(*r, leastRoom), wire.BatchRoom) }
