@@ -23,6 +23,7 @@ const (
 	queued        = 32
 	group         = 64 // batches in one transaction
 	commitTimeout = 30 * time.Second
+	commitSlow    = 10 * time.Second // after which the page says that the disk does not answer
 	lookTimeout   = 10 * time.Second
 	dropsLogged   = time.Second // how often at most
 )
@@ -33,6 +34,7 @@ const (
 // and comes again.
 type ingest struct {
 	store *store.Store
+	put   func(context.Context, []store.Batch) ([]store.Verdict, error) // the store's Ingest
 	ca    *ca.Authority
 	open  atomic.Pointer[wire.Opener] // exchanged when a key is added
 	send  func(topic string, payload []byte)
@@ -46,14 +48,21 @@ type ingest struct {
 	commit chan store.Batch
 	alarms *alarms
 
+	dir       string // where the database lies; empty: its free space does not count
+	minFree   int64  // bytes; 0: a default; negative: its free space does not count
+	free      func(dir string) (free, all int64, err error)
+	spaceTold time.Time // of the committer
+	added     daily
+
 	mu      sync.Mutex
+	storing time.Time // guarded by mu; since when a group is being stored; zero: none is
 	problem string    // guarded by mu; why results cannot be stored, empty when they can
 	drops   int       // guarded by mu; not logged yet
 	logged  time.Time // guarded by mu; when drops were
 }
 
 func newIngest(st *store.Store, authority *ca.Authority, log *slog.Logger) *ingest {
-	in := &ingest{store: st, ca: authority, now: time.Now, log: log,
+	in := &ingest{store: st, put: st.Ingest, ca: authority, free: freeSpace, added: daily{most: dayBytes}, now: time.Now, log: log,
 		charge: func(string, float64) bool { return true },
 		queue:  newQueue(), commit: make(chan store.Batch, queued), alarms: newAlarms()}
 	in.open.Store(authority.Opener())
@@ -91,17 +100,29 @@ func (in *ingest) dropped(kiosk string) {
 func (in *ingest) Problem() string {
 	in.mu.Lock()
 	defer in.mu.Unlock()
+	if !in.storing.IsZero() && time.Since(in.storing) > commitSlow {
+		return fmt.Sprintf("the disk has not answered for %v", time.Since(in.storing).Round(time.Second))
+	}
 	return in.problem
 }
 
-func (in *ingest) setProblem(err error) {
+// began notes that a group is being stored, which nothing can end while the
+// disk hangs.
+func (in *ingest) began() {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.storing = time.Now()
+}
+
+// ended notes what became of the group.
+func (in *ingest) ended(err error) {
 	text := ""
 	if err != nil {
 		text = err.Error()
 	}
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	in.problem = text
+	in.problem, in.storing = text, time.Time{}
 }
 
 // Run works until ctx ends.
@@ -145,7 +166,7 @@ var (
 // judge decodes, verifies and opens one message. What a kiosk makes central do
 // is charged before it is done.
 func (in *ingest) judge(ctx context.Context, m message) (*store.Batch, error) {
-	if !in.charge(m.kiosk, 0) {
+	if !in.charge(m.kiosk, 0) || in.added.full(m.kiosk, in.now()) {
 		return nil, errFlood
 	}
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
@@ -232,11 +253,21 @@ func (in *ingest) storeAll(ctx context.Context) error {
 func (in *ingest) commitGroup(ctx context.Context, batches []store.Batch) {
 	tctx, cancel := context.WithTimeout(ctx, commitTimeout)
 	defer cancel()
-	verdicts, err := in.store.Ingest(tctx, batches)
+	slow := time.AfterFunc(commitSlow, func() {
+		in.log.Error("the disk does not answer; nothing is acknowledged meanwhile", "for", commitSlow)
+	})
+	defer slow.Stop()
+	var verdicts []store.Verdict
+	in.began()
+	err := in.room()
+	if err == nil {
+		verdicts, err = in.put(tctx, batches)
+	}
 	if ctx.Err() != nil {
 		return
 	}
-	in.setProblem(err)
+	in.ended(err)
+	slow.Stop()
 	if err != nil {
 		in.log.Error("results not stored, not acknowledged; kiosks keep them and send them again", "batches", len(batches), "err", err)
 		select { // a full disk does not get better by trying faster
@@ -256,6 +287,9 @@ func (in *ingest) acknowledge(batches []store.Batch, verdicts []store.Verdict) {
 		b := &batches[i]
 		if v.New == 0 {
 			in.charge(b.Kiosk, costRepeat)
+		}
+		if v.New > 0 || v.Conflicts > 0 {
+			in.count(b)
 		}
 		if v.Epoch {
 			in.charge(b.Kiosk, costEpoch)

@@ -41,6 +41,10 @@ type Config struct {
 	// say so. Without it kiosks get the time only while the kernel does.
 	AssumeClock bool
 	Updates     Updates
+	// MinFree is how many bytes stay free where State lies: below it no results
+	// are stored. 0: 1 GiB, or a twentieth of the file system where that is
+	// less. Negative: it does not count.
+	MinFree int64
 }
 
 // Updates say how the update repository is kept. The zero value keeps one in
@@ -106,7 +110,7 @@ func Open(ctx context.Context, c Config, log *slog.Logger) (_ *Service, err erro
 	s.lists = newListSecrets(s.reg, ownClock(c.AssumeClock).Now, log)
 	s.board = newBoard(s.reg.Store, log)
 	s.limits = newThrottle(time.Now)
-	s.ingest.charge = s.charge
+	s.ingest.charge, s.ingest.dir, s.ingest.minFree = s.charge, c.State, c.MinFree
 	if err := s.board.load(ctx); err != nil {
 		return nil, fmt.Errorf("read what was known of the kiosks: %w", err)
 	}

@@ -18,7 +18,7 @@ const (
 	costSmall    = 20.0      // presence, status, a question for the time
 	costRepeat   = 20.0      // a batch that brings nothing new, in addition
 	costBad      = 100.0     // what is refused, or more than may be on its way, in addition
-	costDrop     = 10.0      // what comes before it can be taken, in addition
+	costDrop     = 10.0      // what is dropped because central is behind, in addition
 	costEntry    = 1.0 / 200 // each result of a batch
 	// costContext is a key agreement's. A lane where hardly anybody passes
 	// begins a context with each result: two months of these are no flood.

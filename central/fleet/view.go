@@ -79,6 +79,7 @@ var alarmNames = map[string]string{
 
 	store.AlarmUnreadable: "Results that cannot be opened",
 	store.AlarmUnstored:   "Results that cannot be stored",
+	store.AlarmSpace:      "Central's disk is nearly full",
 	store.AlarmDisagree:   "Kiosks disagree",
 	store.AlarmPushed:     "Push refused",
 }

@@ -22,6 +22,8 @@ const (
 	// AlarmUnstored: results that cannot be stored, for a reason that is the
 	// kiosk's alone.
 	AlarmUnstored = "unstored"
+	// AlarmSpace: so little is free where central stores that it stores nothing.
+	AlarmSpace = "space"
 	// AlarmDisagree: kiosks that should have the same in force do not.
 	AlarmDisagree = "disagree"
 	// AlarmPushed: a kiosk refused what was pushed, by an attack or because its
