@@ -416,7 +416,9 @@ func TestReplacedTooOften(t *testing.T) {
 	o := open(t, Config{Dir: quickDir(t)})
 	for range 50 {
 		spoilUnderneath(t, o, "meta")
+		o.turn <- struct{}{}
 		o.stale = true
+		<-o.turn
 		_, _ = o.Append(t.Context(), admit(1)) // each finds the new database bad again
 		_, _ = o.Append(t.Context(), record(wire.KindPassage, 1, wire.PassagePassed))
 	}

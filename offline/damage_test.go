@@ -251,7 +251,12 @@ func TestDamageMetByAnything(t *testing.T) {
 		"append":      func(o *Outbox) error { next++; _, err := o.Append(t.Context(), admit(next-1)); return err },
 		"open":        func(o *Outbox) error { _, err := o.OpenReferrals(t.Context()); return err },
 		"expire":      func(o *Outbox) error { _, err := o.Expire(t.Context(), time.Unix(1_700_000_000, 0)); return err },
-		"tidy":        func(o *Outbox) error { o.tidied = time.Time{}; return acknowledgeSome(t, o, 1) },
+		"tidy": func(o *Outbox) error {
+			o.turn <- struct{}{}
+			o.tidied = time.Time{}
+			<-o.turn
+			return acknowledgeSome(t, o, 1)
+		},
 	} {
 		for _, table := range []string{"result", "acked", "meta", "open_tx", "sqlite_sequence"} {
 			t.Run(name+"/"+table, func(t *testing.T) {
@@ -285,6 +290,8 @@ func TestDamageMetByAnything(t *testing.T) {
 // which then forgets what it has read of it.
 func spoilUnderneath(t *testing.T, o *Outbox, table string) {
 	t.Helper()
+	o.turn <- struct{}{} // other work goes on beside the test
+	defer func() { <-o.turn }()
 	var root int64
 	must(t, o.db.QueryRowContext(t.Context(), `SELECT rootpage FROM sqlite_schema WHERE name = ?`, table).Scan(&root))
 	must(t, o.shortenLog(t.Context()))

@@ -185,7 +185,10 @@ func TestScanAfterGivingBack(t *testing.T) {
 	for n := range 400 {
 		appendAll(t, o, record(wire.KindDecision, n, wire.OutcomeAbort))
 	}
-	must(t, o.shortenLog(t.Context()))
+	o.turn <- struct{}{}
+	err := o.shortenLog(t.Context())
+	<-o.turn
+	must(t, err)
 	must(t, acknowledgeSome(t, o, 200))
 	folder := quickDir(t)
 	must(t, os.CopyFS(folder, os.DirFS(filepath.Dir(o.path)))) // as a kill leaves it
