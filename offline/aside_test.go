@@ -275,17 +275,7 @@ func TestAcknowledgePutAway(t *testing.T) {
 // After a crash between the report and the new name, what central cannot take is
 // not sent again.
 func TestUnsentHalfWay(t *testing.T) {
-	o := open(t, Config{Dir: quickDir(t), KeepAge: -1})
-	for n := range 300 {
-		appendAll(t, o, record(wire.KindDecision, n, wire.OutcomeAbort))
-	}
-	must(t, acknowledgeSome(t, o, 100))
-	epoch := o.Queue().Epoch
-	for _, table := range []string{"meta", "acked"} {
-		spoilUnderneath(t, o, table)
-	}
-	o = reopen(t, o)
-	settle(t, o)
+	o, epoch := doubtful(t)
 	folder := damagedFolders(o.cfg.Dir)[0]
 	_ = o.Rewind(t.Context(), wire.Ack{Kiosk: kiosk, Epoch: epoch, Number: 0, Chain: wire.ChainStart()})
 	must(t, o.Close())

@@ -83,19 +83,39 @@ func TestNothingInIt(t *testing.T) {
 	}
 }
 
-// Once central has taken what follows on the doubtful ones, it has those.
-func TestDoubtEnds(t *testing.T) {
-	o := open(t, Config{Dir: quickDir(t), KeepAge: -1})
+// doubtful gives an outbox that does not know any more what central has of the
+// results before those that it saved.
+func doubtful(t *testing.T) (o *Outbox, epoch string) {
+	t.Helper()
+	o = open(t, Config{Dir: quickDir(t), KeepAge: -1})
 	for n := range 300 {
 		appendAll(t, o, record(wire.KindDecision, n, wire.OutcomeAbort))
 	}
 	must(t, acknowledgeSome(t, o, 100))
-	epoch := o.Queue().Epoch
+	epoch = o.Queue().Epoch
 	for _, table := range []string{"meta", "acked"} {
 		spoilUnderneath(t, o, table)
 	}
 	o = reopen(t, o)
 	settle(t, o)
+	return o, epoch
+}
+
+// leaves tells on which page of a database each result lies.
+func leaves(t *testing.T, path string) map[uint64]place {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	must(t, err)
+	s := &pageScan{rows: make(map[uint64]place)}
+	for n := 1; n*pageSize <= len(data); n++ {
+		s.leaf(uint32(n), data[(n-1)*pageSize:n*pageSize])
+	}
+	return s.rows
+}
+
+// Once central has taken what follows on the doubtful ones, it has those.
+func TestDoubtEnds(t *testing.T) {
+	o, epoch := doubtful(t)
 	if n := drainOld(t, o, epoch); n == 0 {
 		t.Fatal("nothing was sent")
 	}
@@ -154,14 +174,9 @@ func TestEndUnknown(t *testing.T) {
 	var root int64
 	must(t, o.db.QueryRowContext(t.Context(), `SELECT rootpage FROM sqlite_schema WHERE name = 'sqlite_sequence'`).Scan(&root))
 	must(t, o.Close())
-	data, err := os.ReadFile(o.path)
-	must(t, err)
-	s := &pageScan{rows: make(map[uint64]place)}
-	for n := 1; n*pageSize <= len(data); n++ {
-		s.leaf(uint32(n), data[(n-1)*pageSize:n*pageSize])
-	}
+	newest := leaves(t, o.path)[300].page
 	overwrite(t, o.path, (root-1)*pageSize, pageSize)
-	overwrite(t, o.path, int64(s.rows[300].page-1)*pageSize, pageSize)
+	overwrite(t, o.path, int64(newest-1)*pageSize, pageSize)
 	o = open(t, o.cfg)
 	settle(t, o)
 	rep, err := readReport(checkReplaced(t, o, epoch))

@@ -23,14 +23,8 @@ func TestBadSector(t *testing.T) {
 	}
 	epoch := o.Queue().Epoch
 	must(t, o.Close())
-	data, err := os.ReadFile(o.path)
-	must(t, err)
-	// The leaf with the newest result.
-	s := &pageScan{rows: make(map[uint64]place)}
-	for n := 1; n*pageSize <= len(data); n++ {
-		s.leaf(uint32(n), data[(n-1)*pageSize:n*pageSize])
-	}
-	newest, early := s.rows[300].page, s.rows[150].page
+	at := leaves(t, o.path)
+	newest, early := at[300].page, at[150].page
 	info, err := os.Stat(o.path)
 	must(t, err)
 
