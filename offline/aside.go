@@ -170,9 +170,7 @@ func (o *Outbox) takeUp(folder string) error {
 			return nil
 		}
 		o.letGo(old)
-		if err := redo(folder); err != nil {
-			return err
-		}
+		return o.takeUpAnew(folder)
 	}
 	rep, err := o.report(folder)
 	switch {
@@ -188,14 +186,18 @@ func (o *Outbox) takeUp(folder string) error {
 	}
 	err = o.openSaved(folder)
 	if isDamage(err) {
-		if err := redo(folder); err != nil {
-			return err
-		}
-		if rep, err = o.report(folder); err == nil && exists(folder, savedFolder) && rep.Saved > 0 {
-			err = o.openSaved(folder)
-		}
+		return o.takeUpAnew(folder)
 	}
 	return err
+}
+
+// takeUpAnew takes up a folder of which what was saved went bad. It ends, since
+// redo does so once.
+func (o *Outbox) takeUpAnew(folder string) error {
+	if err := redo(folder); err != nil {
+		return err
+	}
+	return o.takeUp(folder)
 }
 
 // report gives the report on a folder, after a look through it where there is

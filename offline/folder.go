@@ -27,29 +27,29 @@ type Standing struct {
 // folderTimeout bounds each read of a copy.
 const folderTimeout = time.Minute
 
-// eachEpoch is called for an epoch; read gives entries after a number, in order
+// EachEpoch is called for an epoch; read gives entries after a number, in order
 // and at most limit of them.
-type eachEpoch = func(s Standing, read func(after uint64, limit int) ([]wire.Entry, error)) error
+type EachEpoch = func(s Standing, read func(after uint64, limit int) ([]wire.Entry, error)) error
 
 // ReadFolder reads the results in a state folder without touching it, whether
 // an agent runs on it or not: it works on a copy below the system's folder for
 // temporary files. each is called for every epoch, the oldest first. After an
 // ErrIncomplete it was called for all that can be read.
-func ReadFolder(ctx context.Context, dir string, each eachEpoch) error {
+func ReadFolder(ctx context.Context, dir string, each EachEpoch) error {
 	return readFolder(ctx, dir, false, each)
 }
 
 // ReadFolderWhole reads as ReadFolder does, and of each damaged database also
 // what the agent cannot send, since results before it are missing. each is
 // called for every run without a gap.
-func ReadFolderWhole(ctx context.Context, dir string, each eachEpoch) error {
+func ReadFolderWhole(ctx context.Context, dir string, each EachEpoch) error {
 	return readFolder(ctx, dir, true, each)
 }
 
 // ErrIncomplete: of a state folder not everything could be read that is there.
 var ErrIncomplete = errors.New("not everything in the state folder could be read")
 
-func readFolder(ctx context.Context, dir string, whole bool, each eachEpoch) error {
+func readFolder(ctx context.Context, dir string, whole bool, each EachEpoch) error {
 	var bad error // of what was set aside; it keeps nobody from the rest
 	for _, folder := range damagedFolders(dir) {
 		if err := readAside(ctx, folder, whole, each); err != nil {
@@ -63,7 +63,7 @@ func readFolder(ctx context.Context, dir string, whole bool, each eachEpoch) err
 	return bad
 }
 
-func readAside(ctx context.Context, folder string, whole bool, each eachEpoch) error {
+func readAside(ctx context.Context, folder string, whole bool, each EachEpoch) error {
 	rep, err := readReport(folder)
 	if errors.Is(err, os.ErrNotExist) {
 		return errors.New("it was not looked through yet: let the agent run for a while")
@@ -77,7 +77,7 @@ func readAside(ctx context.Context, folder string, whole bool, each eachEpoch) e
 	return err
 }
 
-func readCopy(ctx context.Context, folder string, each eachEpoch) (err error) {
+func readCopy(ctx context.Context, folder string, each EachEpoch) (err error) {
 	tmp, err := os.MkdirTemp("", "gateagent-outbox-*")
 	if err != nil {
 		return err

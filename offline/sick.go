@@ -59,7 +59,16 @@ func (o *Outbox) lasting(what string, err error) error {
 	if o.unreadable[what] == nil {
 		o.unreadable[what] = new(unreadable)
 	}
-	if !o.unreadable[what].again(time.Now(), o.cfg.unreadableAfter) || !diskWorks(o.cfg.Dir) {
+	if !o.unreadable[what].again(time.Now(), o.cfg.unreadableAfter) {
+		return err
+	}
+	return o.badSector(err)
+}
+
+// badSector makes damage of an error of reading that lasts, if the disk works
+// elsewhere.
+func (o *Outbox) badSector(err error) error {
+	if !diskWorks(o.cfg.Dir) {
 		return err
 	}
 	clear(o.unreadable)
@@ -80,15 +89,14 @@ func (o *Outbox) lastingAtStart(err error) error {
 		u = unreadable{}
 	}
 	lasts := u.again(o.cfg.Now(), o.cfg.unreadableAfter)
-	if text, bad := json.Marshal(u); bad == nil {
-		if durable.WriteFile(path, text, 0o600) != nil {
-			return err // nothing can be written either
-		}
+	text, bad := json.Marshal(u)
+	if bad == nil {
+		bad = durable.WriteFile(path, text, 0o600)
 	}
-	if !lasts || !diskWorks(o.cfg.Dir) {
+	if bad != nil || !lasts { // nothing can be written either, or it may pass
 		return err
 	}
-	return errors.Join(damage("a part of it cannot be read any more"), err)
+	return o.badSector(err)
 }
 
 // diskWorks says whether something can be written in a folder, synced and read.

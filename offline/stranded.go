@@ -19,7 +19,7 @@ const strandedStep = 500
 // readStranded gives the results of a folder that was set aside which cannot be
 // sent: those that central did not take, then those behind a gap, each run of
 // them that hangs together for itself.
-func readStranded(ctx context.Context, folder string, rep rescueReport, each eachEpoch) error {
+func readStranded(ctx context.Context, folder string, rep rescueReport, each EachEpoch) error {
 	if unsent := filepath.Join(folder, unsentFolder); exists(unsent) {
 		if err := readCopy(ctx, unsent, each); err != nil {
 			return fmt.Errorf("outbox %s: %w", unsent, err)
@@ -57,7 +57,7 @@ func readStranded(ctx context.Context, folder string, rep rescueReport, each eac
 type strandedRun struct {
 	rep    rescueReport
 	folder string
-	each   eachEpoch
+	each   EachEpoch
 
 	run   []wire.Entry
 	chain []byte // at its end

@@ -104,12 +104,10 @@ the folder outbox.damaged-... may be removed then.`,
 			if stranded {
 				read = offline.ReadFolderWhole
 			}
-			n, err := export(f, keys, all, func(each eachEpoch) error { return read(cmd.Context(), state, each) })
-			left := err
-			if errors.Is(err, offline.ErrIncomplete) {
-				err = nil // what can be read is worth carrying
-			} else {
-				left = nil
+			n, err := export(f, keys, all, func(each offline.EachEpoch) error { return read(cmd.Context(), state, each) })
+			var left error
+			if errors.Is(err, offline.ErrIncomplete) { // what can be read is worth carrying
+				left, err = err, nil
 			}
 			if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 				return errors.Join(err, os.Remove(out))
@@ -126,12 +124,10 @@ the folder outbox.damaged-... may be removed then.`,
 	return cmd
 }
 
-type eachEpoch = func(offline.Standing, func(uint64, int) ([]wire.Entry, error)) error
-
 // exportStep is how many results are in memory at once.
 const exportStep = 500
 
-func export(w io.Writer, keys *wire.KioskKeys, all bool, epochs func(eachEpoch) error) (n int, err error) {
+func export(w io.Writer, keys *wire.KioskKeys, all bool, epochs func(offline.EachEpoch) error) (n int, err error) {
 	x, err := wire.NewExporter(w, keys.Name, keys.Signing, time.Now())
 	if err != nil {
 		return 0, err

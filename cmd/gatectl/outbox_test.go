@@ -31,6 +31,20 @@ func fill(t *testing.T, state string, seal *wire.SealKey, from, to int) {
 	}
 }
 
+// enrolled enrols kiosk k1 at a central, with more options of `kiosk add`.
+func enrolled(t *testing.T, centre, state string, more ...string) *wire.Identity {
+	t.Helper()
+	tmp := t.TempDir()
+	req, _ := gatectl(t, 0, "kiosk", "request", "--state", state, "--name", "k1")
+	bundle, _ := gatectl(t, 0, append([]string{"kiosk", "add", write(t, filepath.Join(tmp, "request"), req), "--central", centre, "--broker", "tls://c.example:8883"}, more...)...)
+	gatectl(t, 0, "kiosk", "install", write(t, filepath.Join(tmp, "bundle"), bundle), "--state", state)
+	id, err := wire.LoadIdentity(filepath.Join(state, wire.IdentityFolder))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
 // stored gives what central holds of the kiosk: results, and those of them
 // that it could read.
 func stored(t *testing.T, dir string) (all, read int) {
@@ -67,12 +81,9 @@ func TestCarriedResults(t *testing.T) {
 		t.Run(suite, func(t *testing.T) {
 			centre, state, tmp := newCentral(t), t.TempDir(), t.TempDir()
 			file := func(name string) string { return filepath.Join(tmp, name) }
-			req, _ := gatectl(t, 0, "kiosk", "request", "--state", state, "--name", "k1")
-			bundle, _ := gatectl(t, 0, "kiosk", "add", write(t, file("r"), req), "--central", centre, "--broker", "tls://c.example:8883", "--sealing", suite)
-			gatectl(t, 0, "kiosk", "install", write(t, file("b"), bundle), "--state", state)
-			id, err := wire.LoadIdentity(filepath.Join(state, wire.IdentityFolder))
-			if err != nil || id.SealTo.Suite().String() != suite {
-				t.Fatalf("sealed by %v: %v", id, err)
+			id := enrolled(t, centre, state, "--sealing", suite)
+			if id.SealTo.Suite().String() != suite {
+				t.Fatalf("sealed by %v", id)
 			}
 			renewed, _ := gatectl(t, 0, "kiosk", "renew", "k1", "--central", centre)
 			if b, err := wire.ParseBundle([]byte(renewed)); err != nil || !bytes.Equal(b.SealingKey, id.SealTo.Bytes()) {
@@ -183,22 +194,16 @@ func TestOwnSealKey(t *testing.T) {
 func TestCarriedResultsOfFormerKeys(t *testing.T) {
 	centre, tmp := newCentral(t), t.TempDir()
 	file := func(name string) string { return filepath.Join(tmp, name) }
-	enrolled := func(more ...string) string {
+	filled := func(more ...string) string {
 		state := t.TempDir()
-		req, _ := gatectl(t, 0, "kiosk", "request", "--state", state, "--name", "k1")
-		bundle, _ := gatectl(t, 0, append([]string{"kiosk", "add", write(t, file("r"), req), "--central", centre, "--broker", "tls://c.example:8883"}, more...)...)
-		gatectl(t, 0, "kiosk", "install", write(t, file("b"), bundle), "--state", state)
-		id, err := wire.LoadIdentity(filepath.Join(state, wire.IdentityFolder))
-		if err != nil {
-			t.Fatal(err)
-		}
+		id := enrolled(t, centre, state, more...)
 		fill(t, state, id.SealTo, 0, 5)
 		return state
 	}
-	old := enrolled()
+	old := filled()
 	gatectl(t, 0, "outbox", "export", "--state", old, "--out", file("old"))
 	gatectl(t, 0, "central", "import", file("old"), "--central", centre)
-	fresh := enrolled("--replace")
+	fresh := filled("--replace")
 	gatectl(t, 0, "outbox", "export", "--state", fresh, "--out", file("fresh"))
 	gatectl(t, 0, "central", "import", file("fresh"), "--central", centre)
 	if _, told := gatectl(t, 0, "central", "verify", "--central", centre); !strings.Contains(told, "10 results") || !strings.Contains(told, "0 faults") {
@@ -245,13 +250,7 @@ func TestCarriedResultsOfFormerKeys(t *testing.T) {
 func TestCarriedAfterALoss(t *testing.T) {
 	centre, state, tmp := newCentral(t), t.TempDir(), t.TempDir()
 	file := func(name string) string { return filepath.Join(tmp, name) }
-	req, _ := gatectl(t, 0, "kiosk", "request", "--state", state, "--name", "k1")
-	bundle, _ := gatectl(t, 0, "kiosk", "add", write(t, file("r"), req), "--central", centre, "--broker", "tls://c.example:8883")
-	gatectl(t, 0, "kiosk", "install", write(t, file("b"), bundle), "--state", state)
-	id, err := wire.LoadIdentity(filepath.Join(state, wire.IdentityFolder))
-	if err != nil {
-		t.Fatal(err)
-	}
+	id := enrolled(t, centre, state)
 	backup := t.TempDir()
 	if err := os.CopyFS(backup, os.DirFS(centre)); err != nil {
 		t.Fatal(err)

@@ -19,13 +19,7 @@ import (
 func TestStrandedAreCarried(t *testing.T) {
 	centre, state, tmp := newCentral(t), t.TempDir(), t.TempDir()
 	file := func(name string) string { return filepath.Join(tmp, name) }
-	req, _ := gatectl(t, 0, "kiosk", "request", "--state", state, "--name", "k1")
-	bundle, _ := gatectl(t, 0, "kiosk", "add", write(t, file("r"), req), "--central", centre, "--broker", "tls://c.example:8883")
-	gatectl(t, 0, "kiosk", "install", write(t, file("b"), bundle), "--state", state)
-	id, err := wire.LoadIdentity(filepath.Join(state, wire.IdentityFolder))
-	if err != nil {
-		t.Fatal(err)
-	}
+	id := enrolled(t, centre, state)
 	const all = 300
 	fill(t, state, id.SealTo, 0, all)
 	damageMiddle(t, filepath.Join(state, "outbox", "outbox.db"))
