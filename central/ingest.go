@@ -15,6 +15,7 @@ import (
 	"gateagent/central/intake"
 	"gateagent/central/store"
 	"gateagent/gate/wire"
+	"gateagent/internal/durable"
 )
 
 // Bounds of the intake, beside those of queue and alarms.
@@ -62,7 +63,7 @@ type ingest struct {
 }
 
 func newIngest(st *store.Store, authority *ca.Authority, log *slog.Logger) *ingest {
-	in := &ingest{store: st, put: st.Ingest, ca: authority, free: freeSpace, added: daily{most: dayBytes}, now: time.Now, log: log,
+	in := &ingest{store: st, put: st.Ingest, ca: authority, free: durable.Space, added: daily{most: dayBytes}, now: time.Now, log: log,
 		charge: func(string, float64) bool { return true },
 		queue:  newQueue(), commit: make(chan store.Batch, queued), alarms: newAlarms()}
 	in.open.Store(authority.Opener())

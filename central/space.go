@@ -5,8 +5,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"gateagent/central/store"
 )
 
@@ -46,16 +44,6 @@ func (in *ingest) room() error {
 		in.Alarm(store.Alarm{Kind: store.AlarmSpace, First: now, Text: err.Error() + "; kiosks keep their results"})
 	}
 	return err
-}
-
-// freeSpace gives what is free for central where a folder lies, and the size of
-// that file system.
-func freeSpace(dir string) (free, all int64, err error) {
-	var fs unix.Statfs_t
-	if err := unix.Statfs(dir, &fs); err != nil {
-		return 0, 0, fmt.Errorf("free space of %s: %w", dir, err)
-	}
-	return int64(fs.Bavail) * fs.Bsize, int64(fs.Blocks) * fs.Bsize, nil
 }
 
 // daily counts what each kiosk added today (UTC).

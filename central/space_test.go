@@ -11,6 +11,7 @@ import (
 
 	"gateagent/central/store"
 	"gateagent/gate/wire"
+	"gateagent/internal/durable"
 )
 
 func storing(put func() error) *ingest {
@@ -72,7 +73,7 @@ func TestReserveOfSpace(t *testing.T) {
 		if err := in.room(); err != nil {
 			t.Errorf("free space is not known: %v", err)
 		}
-		if free, all, err := freeSpace(t.TempDir()); err != nil || free <= 0 || all < free {
+		if free, all, err := durable.Space(t.TempDir()); err != nil || free <= 0 || all < free {
 			t.Errorf("%d of %d bytes, %v", free, all, err)
 		}
 	})

@@ -224,7 +224,7 @@ func (o *Outbox) openSaved(folder string) error {
 	}
 	q := old.ownQueue()
 	o.mu.Lock()
-	again := q.Epoch == o.queue.Epoch || slices.ContainsFunc(o.older, func(x *older) bool { return x.ownQueue().Epoch == q.Epoch })
+	again := o.inUse(q.Epoch)
 	if !again {
 		o.older = append(o.older, old)
 	}

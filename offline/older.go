@@ -154,10 +154,15 @@ func (o *Outbox) sentBefore(epoch string) bool {
 func (o *Outbox) noteSent(epoch string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	inUse := epoch == o.queue.Epoch || slices.ContainsFunc(o.older, func(x *older) bool { return x.ownQueue().Epoch == epoch })
-	if epoch != "" && !inUse {
+	if epoch != "" && !o.inUse(epoch) {
 		o.sent[epoch] = true
 	}
+}
+
+// inUse says whether an epoch is the running one or a saved one that waits;
+// o.mu is held.
+func (o *Outbox) inUse(epoch string) bool {
+	return epoch == o.queue.Epoch || slices.ContainsFunc(o.older, func(x *older) bool { return x.ownQueue().Epoch == epoch })
 }
 
 // acknowledgeOlder takes an acknowledgement for a saved epoch and puts the

@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 
 	"github.com/mattn/go-sqlite3"
-	"golang.org/x/sys/unix"
 
 	"gateagent/gate/wire"
 	"gateagent/internal/durable"
@@ -91,9 +90,9 @@ func clearRescue(folder string) error {
 // roomForRescue refuses to begin a copy that would leave no room for new
 // results.
 func roomForRescue(cfg Config, folder string) error {
-	var fs unix.Statfs_t
-	if err := unix.Statfs(folder, &fs); err != nil {
-		return fmt.Errorf("free space: %w", err)
+	free, _, err := durable.Space(folder)
+	if err != nil {
+		return err
 	}
 	need := max(cfg.MinFree, 0)
 	for _, name := range []string{dbName, dbName + "-wal", dbName + "-wal"} { // a bad log is copied
@@ -101,7 +100,7 @@ func roomForRescue(cfg Config, folder string) error {
 			need += info.Size()
 		}
 	}
-	if free := int64(fs.Bavail) * fs.Bsize; free < need {
+	if free < need {
 		return fmt.Errorf("%w: to save what it holds takes %d MiB and %d are free", ErrDiskFull, need>>20+1, free>>20)
 	}
 	return nil

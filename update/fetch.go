@@ -13,8 +13,6 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"gateagent/gate/wire"
 	"gateagent/internal/durable"
 )
@@ -73,11 +71,8 @@ type fetcher struct {
 }
 
 func freeBytes(dir string) (int64, error) {
-	var s unix.Statfs_t
-	if err := unix.Statfs(dir, &s); err != nil {
-		return 0, err
-	}
-	return int64(s.Bavail) * s.Bsize, nil
+	free, _, err := durable.Space(dir)
+	return free, err
 }
 
 func (s *store) targetPath(t Target) string {

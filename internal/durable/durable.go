@@ -167,3 +167,13 @@ func Erase(path string) error {
 	}
 	return SyncDir(filepath.Dir(path))
 }
+
+// Space gives what is free for this user where a folder lies, and the size of
+// that file system, in bytes.
+func Space(dir string) (free, all int64, err error) {
+	var fs unix.Statfs_t
+	if err := unix.Statfs(dir, &fs); err != nil {
+		return 0, 0, fmt.Errorf("free space of %s: %w", dir, err)
+	}
+	return int64(fs.Bavail) * fs.Bsize, int64(fs.Blocks) * fs.Bsize, nil
+}

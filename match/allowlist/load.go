@@ -8,8 +8,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"gateagent/gate"
 	"gateagent/internal/durable"
 )
@@ -209,15 +207,15 @@ const spareRoom = 16 << 20
 
 // roomFor says beforehand whether a list fits on the disk.
 func (s *Store) roomFor(a *arrival) error {
-	var fs unix.Statfs_t
-	if err := unix.Statfs(s.dir, &fs); err != nil {
-		return fmt.Errorf("ask for room in %s: %w", s.dir, err)
+	free, _, err := durable.Space(s.dir)
+	if err != nil {
+		return err
 	}
-	free, need := fs.Bavail*uint64(fs.Bsize), uint64(spareRoom)
+	need := uint64(spareRoom)
 	if !a.linked {
 		need += a.st.fileSize()
 	}
-	if free < need {
+	if uint64(free) < need {
 		return fmt.Errorf("%w: the list needs %d MiB in %s and %d are free; make room", ErrSpace, need>>20, s.dir, free>>20)
 	}
 	return nil
